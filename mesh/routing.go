@@ -1,0 +1,51 @@
+package mesh
+
+// Sidecar is networking.istio.io Sidecar: what a workload may see and on which ports it listens.
+type Sidecar struct {
+	Object
+	Selector map[string]string // workloadSelector labels; empty: the whole namespace (or the mesh, in the root namespace)
+	// Egress are the hosts entries "namespace/dnsName" of all listeners, in order; nil where no egress is written (all).
+	Egress                []string
+	Ingress               []IngressListener
+	OutboundTrafficPolicy OutboundPolicy // OutboundUnset: the mesh's
+}
+
+// IngressListener is one entry of a Sidecar's ingress.
+type IngressListener struct {
+	Port     uint32
+	Name     string
+	Protocol string
+	HasTLS   bool
+}
+
+// VirtualService is networking.istio.io VirtualService, reduced to who may be reached through it.
+type VirtualService struct {
+	Object
+	Hosts        []string // as written
+	Gateways     []string // as written; empty means ["mesh"]
+	ExportTo     []string
+	Destinations []RouteDestination // of http, tls and tcp routes and mirrors, in order, without duplicates
+}
+
+// RouteDestination is one destination of a route.
+type RouteDestination struct {
+	Host   string // as written
+	Subset string
+	Port   uint32 // 0: not said
+	Origin Origin
+}
+
+// Gateway is networking.istio.io Gateway.
+type Gateway struct {
+	Object
+	Selector map[string]string
+	Servers  []GatewayServer
+}
+
+// GatewayServer is one server of a Gateway.
+type GatewayServer struct {
+	Port     uint32
+	Protocol string
+	Hosts    []string
+	TLSMode  string // "" where the server has no tls block
+}
