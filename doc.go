@@ -1,0 +1,37 @@
+// Package oarlock is the map of this module; it has no code.
+//
+// Oarlock says what TLS a connection between two services of a mesh will get, why, and what to write so that it gets
+// another one. The command is cmd/oarlock. Every other folder is one package, and each is either a station on the
+// journey of a policy or the outside thing that it talks to:
+//
+//	mesh       the nouns: workload, service, policy, rule, and the immutable Snapshot of all of them
+//	manifest   Kubernetes and Istio YAML to those nouns, with positions; and changes back to edits of the text
+//	yamldir    reads and writes a directory of manifests
+//	resolve    pure: what TLS will this connection get, and why
+//	change     an intent ("this namespace takes mTLS only") to the fewest changes of objects
+//	graph      who calls whom, as far as the manifests say, with the verdict on each edge
+//	casefile   a mesh and the verdicts expected of it, as one text file; `oarlock test` runs them
+//	meshtest   fixtures and contract suites; tests only
+//
+// # The journey of one policy
+//
+// Somebody saves strict.yaml. yamldir reads the directory, notes the hash of every file and hands the bytes to manifest.
+// manifest splits them into documents and turns each into an object of package mesh that knows its file, line and
+// column; a document that it cannot read becomes a Problem, and its neighbours still load. The objects together are one
+// Snapshot, which nobody changes any more.
+//
+// resolve indexes the Snapshot. Asked about a client and a port of a service, it finds the DestinationRule in force for
+// the client and the policy in force for each endpoint, puts the two together, and answers with a Verdict. Asked to
+// explain, it goes the same way again and keeps every object that it looked at, in order, with the reason why it won or
+// lost. The commands tls-check, explain, graph and edges print what it says.
+//
+// Edits go the other way. `oarlock mtls require NAMESPACE` states an intent. change looks at the Snapshot and at what
+// resolve says about it, and computes as few mesh.Changes as will do. manifest turns them into edits of the text that
+// leave every other byte alone, parses the result again, and refuses unless it says what was asked. yamldir writes it,
+// but only over files that still have the hash that was read. Then everything is read anew: the files are the only truth.
+//
+// # The rules between packages
+//
+// Which package may import which is a block of text in arch_test.go, and the test there holds the tree to it.
+// ARCHITECTURE.md has the same as a picture.
+package oarlock
