@@ -1,0 +1,94 @@
+package casefile
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/resolve"
+)
+
+// inboundPort is where a sidecar listens for what it captures; it refuses whatever is dialled there itself.
+const inboundPort = 15006
+
+// doorway is a port of a workload as its sidecar sees it.
+type doorway struct {
+	server resolve.Server
+	policy int32
+	class  resolve.ProtocolClass
+}
+
+// door runs an inbound or mode statement: what stands at a workload port, whoever calls.
+func (run *runner) door(s *statement) *Failure {
+	name, port, err := splitDoor(s.args[0])
+	if err != nil {
+		return &Failure{Message: err.Error()}
+	}
+	w, err := pick("workload", name, run.snap.Workloads)
+	if err != nil {
+		return &Failure{Message: err.Error()}
+	}
+	d := run.doorway(w, port)
+	if s.verb == "mode" {
+		a := answer{run: run}
+		return compare(s, func(want want) string {
+			if want.key == "server" {
+				return d.server.String()
+			}
+			return a.policy(d.policy)
+		})
+	}
+	if w.Capture != mesh.CaptureSidecar || !w.Inbound.Captures(port) {
+		return &Failure{Message: fmt.Sprintf("ask the sidecar: none captures port %d of %s", port, nameOf(w))}
+	}
+	attempt, err := parseAttempt(s.args[1:])
+	if err != nil {
+		return &Failure{Message: err.Error()}
+	}
+	outcome := resolve.InboundBlackHole
+	if port != inboundPort {
+		outcome = resolve.Inbound(mesh.Mode(d.server), d.class, attempt, run.snap.Dialect)
+	}
+	return compare(s, func(want) string { return outcome.String() })
+}
+
+func splitDoor(s string) (string, uint32, error) {
+	name, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, fmt.Errorf("read workload port: %w", err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("read workload port: %w", err)
+	}
+	return name, uint32(n), nil
+}
+
+// doorway finds the service port that leads to a workload port. A legacy policy applies to service ports alone, so one
+// that no service leads to is a plain TCP port without a policy; in the current dialect the workload's own mode holds there
+// and the protocol is detected.
+func (run *runner) doorway(w *mesh.Workload, port uint32) doorway {
+	legacy := run.snap.Dialect.Legacy()
+	for _, s := range run.r.ServicesOf(w) {
+		for i := range s.Ports {
+			p := &s.Ports[i]
+			if n, ok := p.TargetOn(w); !ok || n != port {
+				continue
+			}
+			d := doorway{class: resolve.PortProtocol(p, run.snap.Dialect).Class}
+			if legacy {
+				d.server, d.policy = run.r.ServerMode(w, s, p.Number)
+			} else {
+				d.server, d.policy = run.r.ServerMode(w, s, port)
+			}
+			return d
+		}
+	}
+	d := doorway{class: resolve.ProtocolAuto}
+	if legacy {
+		d.class = resolve.ProtocolTCP
+	}
+	d.server, d.policy = run.r.ServerMode(w, nil, port)
+	return d
+}
