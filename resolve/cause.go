@@ -32,6 +32,8 @@ const (
 	CauseHint             // the namespace or mesh policy is DISABLE, so auto mTLS does not start (semantics M10)
 	CauseExternal         // mesh-external: auto mTLS does not apply
 
+	CauseCredentialIgnored // a credentialName that sidecars ignore: plaintext is sent (semantics M35)
+
 	// Why a policy won or lost.
 
 	CausePort         // a target or portLevelMtls entry for this port

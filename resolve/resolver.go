@@ -1,117 +1,465 @@
 package resolve
 
-import "github.com/oarlock/oarlock/mesh"
+import (
+	"slices"
+	"strings"
+
+	"github.com/oarlock/oarlock/mesh"
+)
 
 // Resolver answers questions about one Snapshot. It is immutable after New and may be used from any goroutine.
 type Resolver struct {
-	snap *mesh.Snapshot
+	snap    *mesh.Snapshot
+	dialect mesh.Dialect
+	auto    bool // auto mTLS is on
+
+	namespaces map[string]*namespace
+	root       *namespace
+	distinct   bool // every namespace gets verdicts of its own
+
+	// What policies and rules say, by namespace.id and by workload. With replaces these alone.
+	policies  []nsPolicies
+	rules     []nsRules
+	rootRules *ruleIndex // current: private rules of the root namespace
+	settled   []settled
+
+	services []service
+	service  map[*mesh.Service]int32
+	byHost   map[string][]int32 // services by hostname, in order
+
+	workloads []workload // of the snapshot, then the inline endpoints of services
+	workload  map[*mesh.Workload]int32
+	byAddress map[string]int32
+
+	meshPolicy scoped // PeerAuthentication of mesh scope, or MeshPolicy default
+}
+
+// namespace holds the part of one namespace that policies and rules do not change.
+type namespace struct {
+	id        int32
+	name      string
+	services  []int32
+	workloads []int32
+
+	scopes []int32 // Sidecars with a selector
+	scope  int32   // Sidecar without one, None
+	apart  bool    // by its services and Sidecars, clients here may get other verdicts than clients elsewhere
+}
+
+// nsPolicies is what the policies of one namespace say.
+type nsPolicies struct {
+	policy   scoped  // the namespace's own policy
+	selected []int32 // current: PeerAuthentications with a selector, oldest first
+	targeted []int32 // legacy: Policies with targets, in the order in which they are tried
+	byLabel  bool    // legacy 1.2, 1.3: some target selects by label
+}
+
+// nsRules is what the DestinationRules of one namespace say.
+type nsRules struct {
+	local     *ruleIndex // rules that clients of this namespace see first
+	exported  *ruleIndex // rules that clients elsewhere may see
+	selectors []int32    // rules with a workloadSelector
+	named     bool       // some rule's exportTo names this namespace
+}
+
+// settled is what policies say of a workload before a port is named.
+type settled struct {
+	policy   scoped // current: effective mode of the workload
+	selected int32  // current: the one PeerAuthentication whose selector matches, None
+	tie      TieBreak
+}
+
+// scoped is the winner among the policies of one scope.
+type scoped struct {
+	policy int32
+	mode   mesh.Mode
+	tie    TieBreak
+}
+
+var noPolicy = scoped{policy: None}
+
+// service is a mesh.Service with its endpoints sorted into classes.
+type service struct {
+	*mesh.Service
+	ns        *namespace
+	endpoints []int32
+	targeted  []int32 // legacy: policies that target this service, in the order in which they are tried
+	ports     []port
+	contested bool // another service has the same hostname
+}
+
+// port is a service port with its endpoints, grouped by everything that decides for them.
+type port struct {
+	*mesh.Port
+	protocol Protocol
+	groups   []group
+	unready  bool // original-destination balancing falls back to plaintext: no endpoint, or one labelled "disabled"
+	hint     scoped
+}
+
+// group is a class of endpoints of one service port that are treated alike.
+type group struct {
+	first    int32 // index of a workload, None where no endpoint is known
+	count    int32
+	target   uint32
+	policy   scoped
+	capture  mesh.Capture // on this port
+	excluded bool         // the sidecar does not capture this port
+	istio    bool         // labelled tlsMode=istio
+	disabled bool         // labelled tlsMode=disabled, or not at all
+}
+
+func (g group) like(o group) bool {
+	g.first, g.count = o.first, o.count
+	return g == o
+}
+
+// workload is a mesh.Workload with what the index knows of it.
+type workload struct {
+	*mesh.Workload
+	id       int32
+	ns       *namespace
+	scope    int32 // Sidecar in force, None
+	services []int32
 }
 
 // New indexes a snapshot. The cost grows with the objects of the snapshot, not with workloads times services.
-func New(s *mesh.Snapshot) *Resolver { return &Resolver{snap: s} }
+func New(s *mesh.Snapshot) *Resolver {
+	r := &Resolver{
+		snap:       s,
+		dialect:    s.Dialect,
+		auto:       s.Config.AutoMTLS(s.Dialect),
+		namespaces: make(map[string]*namespace, len(s.Namespaces)+1),
+		meshPolicy: noPolicy,
+	}
+	r.root = r.namespace(s.Config.RootNamespace)
+	r.indexWorkloads()
+	r.indexServices()
+	r.bindEndpoints()
+	r.indexPolicies()
+	r.indexRules()
+	r.indexScopes()
+	r.settled = make([]settled, len(r.workloads))
+	for i := range r.workloads {
+		w := &r.workloads[i]
+		w.scope = r.scopeOf(w.ns, w.Labels)
+		r.settle(w)
+	}
+	for i := range r.services {
+		r.groupEndpoints(&r.services[i])
+	}
+	r.markApart()
+	return r
+}
 
 // Snapshot is what the Resolver was made from.
 func (r *Resolver) Snapshot() *mesh.Snapshot { return r.snap }
 
-// Resolve gives the verdict for one client and target. It does not allocate.
-func (r *Resolver) Resolve(c Client, t Target) Verdict { return Verdict{} }
+func (r *Resolver) namespace(name string) *namespace {
+	ns := r.namespaces[name]
+	if ns == nil {
+		ns = &namespace{id: int32(len(r.policies)), name: name, scope: None}
+		r.namespaces[name] = ns
+		r.policies = append(r.policies, nsPolicies{policy: noPolicy})
+		r.rules = append(r.rules, nsRules{})
+	}
+	return ns
+}
 
-// Explain gives the same verdict with every reason.
-func (r *Resolver) Explain(c Client, t Target) *Explanation { return &Explanation{} }
+func (r *Resolver) indexWorkloads() {
+	n := len(r.snap.Workloads)
+	r.workloads = make([]workload, 0, n)
+	r.workload = make(map[*mesh.Workload]int32, n)
+	r.byAddress = make(map[string]int32)
+	for _, w := range r.snap.Workloads {
+		i := r.addWorkload(w)
+		ns := r.workloads[i].ns
+		ns.workloads = append(ns.workloads, i)
+	}
+}
 
-// Compat gives the verdict that istioctl authn tls-check of the snapshot's dialect printed for this row (in the current
-// dialect: what 1.4 would have), wrong where it was wrong (semantics L49). Only Status, Server, Client, Policy and Rule
-// are set.
-func (r *Resolver) Compat(c Client, t Target) Verdict { return Verdict{} }
+func (r *Resolver) addWorkload(w *mesh.Workload) int32 {
+	i := int32(len(r.workloads))
+	r.workloads = append(r.workloads, workload{Workload: w, id: i, ns: r.namespace(w.Ref.Namespace), scope: None})
+	r.workload[w] = i
+	for _, a := range w.Addresses {
+		if _, taken := r.byAddress[a]; !taken {
+			r.byAddress[a] = i
+		}
+	}
+	return i
+}
 
-// Visible says whether the client's sidecar has a cluster for the service: exportTo and Sidecar egress allow it.
-// A caller without a sidecar sees every service.
-func (r *Resolver) Visible(c Client, s *mesh.Service) bool { return false }
+func (r *Resolver) indexServices() {
+	r.services = make([]service, len(r.snap.Services))
+	r.service = make(map[*mesh.Service]int32, len(r.snap.Services))
+	r.byHost = make(map[string][]int32, len(r.snap.Services))
+	for i, s := range r.snap.Services {
+		ns := r.namespace(s.Ref.Namespace)
+		ns.services = append(ns.services, int32(i))
+		r.services[i] = service{Service: s, ns: ns, ports: make([]port, len(s.Ports))}
+		for j := range s.Ports {
+			r.services[i].ports[j] = port{Port: &s.Ports[j], protocol: PortProtocol(&s.Ports[j], r.dialect), hint: noPolicy}
+		}
+		r.service[s] = int32(i)
+		r.byHost[s.Hostname] = append(r.byHost[s.Hostname], int32(i))
+	}
+	for _, same := range r.byHost {
+		if len(same) > 1 {
+			for _, i := range same {
+				r.services[i].contested = true
+			}
+		}
+	}
+}
+
+// bindEndpoints finds the workloads behind each service. Per namespace, workloads are looked up by the rarest label of
+// the selector, so that the cost stays near the number of endpoints.
+func (r *Resolver) bindEndpoints() {
+	byLabel := make(map[*namespace]map[[2]string][]int32)
+	for i := range r.services {
+		s := &r.services[i]
+		if len(s.Selector) > 0 && byLabel[s.ns] == nil {
+			byLabel[s.ns] = r.labelsOf(s.ns)
+		}
+		s.endpoints = r.endpointsOf(s, byLabel[s.ns])
+		for _, w := range s.endpoints {
+			r.workloads[w].services = append(r.workloads[w].services, int32(i))
+		}
+	}
+}
+
+func (r *Resolver) labelsOf(ns *namespace) map[[2]string][]int32 {
+	m := make(map[[2]string][]int32, 2*len(ns.workloads))
+	for _, i := range ns.workloads {
+		for k, v := range r.workloads[i].Labels {
+			m[[2]string{k, v}] = append(m[[2]string{k, v}], i)
+		}
+	}
+	return m
+}
+
+func (r *Resolver) endpointsOf(s *service, byLabel map[[2]string][]int32) []int32 {
+	var out []int32
+	if len(s.Selector) > 0 {
+		rarest := []int32(nil)
+		found := false
+		for k, v := range s.Selector {
+			if l := byLabel[[2]string{k, v}]; !found || len(l) < len(rarest) {
+				rarest, found = l, true
+			}
+		}
+		for _, i := range rarest {
+			if selects(s.Selector, r.workloads[i].Labels) {
+				out = append(out, i)
+			}
+		}
+	}
+	for _, w := range s.Bound {
+		if i, ok := r.workload[w]; ok {
+			out = append(out, i)
+		}
+	}
+	for _, w := range s.Inline {
+		out = append(out, r.addWorkload(w))
+	}
+	return out
+}
+
+// selects says whether every label of the selector is on the object. An empty selector selects everything.
+func selects(selector, labels map[string]string) bool {
+	for k, v := range selector {
+		if got, ok := labels[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}
+
+// settle computes what policies say of a workload before a port is named.
+func (r *Resolver) settle(w *workload) {
+	r.settled[w.id] = settled{policy: noPolicy, selected: None}
+	if !r.dialect.Legacy() {
+		r.settled[w.id] = r.settleCurrent(w)
+	}
+}
+
+// groupEndpoints sorts the endpoints of each port into classes.
+func (r *Resolver) groupEndpoints(s *service) {
+	for j := range s.ports {
+		p := &s.ports[j]
+		p.groups, p.unready = nil, false
+		if p.protocol.Class == ProtocolUDP {
+			continue
+		}
+		p.hint = r.serviceHint(s, p)
+		for _, w := range s.endpoints {
+			g, ok := r.endpoint(s, p, w)
+			if !ok {
+				continue
+			}
+			p.unready = p.unready || g.disabled
+			if k := slices.IndexFunc(p.groups, g.like); k >= 0 {
+				p.groups[k].count++
+				continue
+			}
+			p.groups = append(p.groups, g)
+		}
+		if len(p.groups) == 0 {
+			p.unready = true
+			p.groups = []group{r.assumed(s, p)}
+		}
+	}
+}
+
+// endpoint says what stands at one workload behind a service port; false where the workload has no such port.
+func (r *Resolver) endpoint(s *service, p *port, i int32) (group, bool) {
+	w := &r.workloads[i]
+	target, ok := p.TargetOn(w.Workload)
+	if !ok {
+		return group{}, false
+	}
+	g := group{
+		first: i, count: 1, target: target, capture: w.Capture,
+		istio: w.TLSMode == mesh.TLSModeIstio, disabled: w.TLSMode == "disabled",
+		policy: noPolicy,
+	}
+	if w.Capture == mesh.CaptureSidecar && !w.Inbound.Captures(target) {
+		g.capture, g.excluded = mesh.CaptureNone, true
+	}
+	if g.capture != mesh.CaptureNone {
+		g.policy = r.serverPolicy(w, s, p, target)
+	} else {
+		g.policy.mode = mesh.ModeDisable
+	}
+	return g, true
+}
+
+// assumed is the endpoint by which a service port without known endpoints is judged: a meshed one for a Kubernetes
+// Service, none for a host outside.
+func (r *Resolver) assumed(s *service, p *port) group {
+	g := group{first: None, target: p.Number, capture: mesh.CaptureSidecar, istio: true, policy: p.hint}
+	if p.TargetNumber != 0 {
+		g.target = p.TargetNumber
+	}
+	if s.Entry() || s.Resolution == mesh.ResolutionExternalName {
+		g.capture, g.istio, g.disabled, g.policy = mesh.CaptureNone, false, true, scoped{policy: None, mode: mesh.ModeDisable}
+	}
+	return g
+}
+
+// serverPolicy gives the mode of a workload port behind a sidecar (or ztunnel) and what decided it.
+func (r *Resolver) serverPolicy(w *workload, s *service, p *port, target uint32) scoped {
+	if r.dialect.Legacy() {
+		if s == nil {
+			return scoped{policy: None, mode: mesh.ModeDisable}
+		}
+		return r.legacyPolicy(s, p.Port, w)
+	}
+	return r.currentPolicy(w, target)
+}
+
+// serviceHint is the mode that a service has for one who does not look at its endpoints: in the current dialect what auto
+// mTLS asks first (semantics M10), in the legacy ones the policy itself.
+func (r *Resolver) serviceHint(s *service, p *port) scoped {
+	if r.dialect.Legacy() {
+		return r.legacyPolicy(s, p.Port, nil)
+	}
+	return r.currentScope(s.ns)
+}
+
+// Policy gives the policy at an index of a Verdict as a Ref with its Origin; zero for None.
+func (r *Resolver) Policy(i int32) (mesh.Ref, mesh.Origin) {
+	if o := r.policyObject(i); o != nil {
+		return o.Ref, o.Origin
+	}
+	return mesh.Ref{}, mesh.Origin{}
+}
+
+func (r *Resolver) policyObject(i int32) *mesh.Object {
+	switch {
+	case i == None:
+		return nil
+	case r.dialect.Legacy():
+		return &r.snap.Policies[i].Object
+	}
+	return &r.snap.PeerAuthentications[i].Object
+}
+
+// Endpoints lists the workloads behind a service, in order.
+func (r *Resolver) Endpoints(s *mesh.Service) []*mesh.Workload {
+	i, ok := r.service[s]
+	if !ok {
+		return nil
+	}
+	out := make([]*mesh.Workload, len(r.services[i].endpoints))
+	for k, w := range r.services[i].endpoints {
+		out[k] = r.workloads[w].Workload
+	}
+	return out
+}
+
+// ServicesOf lists the services that a workload backs, in order of hostname.
+func (r *Resolver) ServicesOf(w *mesh.Workload) []*mesh.Service {
+	i, ok := r.workload[w]
+	if !ok {
+		return nil
+	}
+	out := make([]*mesh.Service, len(r.workloads[i].services))
+	for k, s := range r.workloads[i].services {
+		out[k] = r.services[s].Service
+	}
+	return out
+}
+
+// ByAddress finds the workload that has a pod IP or entry address; nil where none has.
+func (r *Resolver) ByAddress(ip string) *mesh.Workload {
+	if i, ok := r.byAddress[ip]; ok {
+		return r.workloads[i].Workload
+	}
+	return nil
+}
 
 // Services lists the services that match a name as a person types it from namespace ns: `foo`, `foo.ns1`,
 // `foo.ns1.svc`, the full hostname, or a ServiceEntry's host. An exact hostname wins over short names, the own namespace
 // over others; several results mean that the name is ambiguous.
-func (r *Resolver) Services(name, ns string) []*mesh.Service { return nil }
-
-// Endpoints lists the workloads behind a service, in order.
-func (r *Resolver) Endpoints(s *mesh.Service) []*mesh.Workload { return nil }
-
-// ServicesOf lists the services that a workload backs, in order of hostname.
-func (r *Resolver) ServicesOf(w *mesh.Workload) []*mesh.Service { return nil }
-
-// Subsets lists the names of the subsets of the DestinationRule in force for this client and service, in order of name.
-func (r *Resolver) Subsets(c Client, s *mesh.Service) []string { return nil }
-
-// Rule gives the DestinationRule in force for this client and service: the rule that names it (tls-check's column) and all
-// rules merged into it, the naming one first. Empty without one.
-func (r *Resolver) Rule(c Client, s *mesh.Service) []*mesh.DestinationRule { return nil }
-
-// Policy gives the policy at an index of a Verdict as a Ref with its Origin; zero for None.
-func (r *Resolver) Policy(i int32) (mesh.Ref, mesh.Origin) { return mesh.Ref{}, mesh.Origin{} }
-
-// ServerMode gives the mode of one workload port and the policy that decided, whatever service leads there (current
-// dialect), or of a service port on that workload (legacy: s must not be nil there for a policy to apply, semantics L19).
-func (r *Resolver) ServerMode(w *mesh.Workload, s *mesh.Service, port uint32) (Server, int32) {
-	return ServerDisable, None
+func (r *Resolver) Services(name, ns string) []*mesh.Service {
+	if exact := r.byHost[name]; len(exact) > 0 {
+		return r.preferNamespace(exact, ns)
+	}
+	short, rest, dotted := strings.Cut(name, ".")
+	if dotted {
+		inNS, tail, _ := strings.Cut(rest, ".")
+		if tail == "" || tail == "svc" || tail == "svc."+r.snap.Config.ClusterDomain {
+			return r.preferNamespace(r.byHost[r.fqdn(short, inNS)], ns)
+		}
+		return nil
+	}
+	if own := r.byHost[r.fqdn(short, ns)]; len(own) > 0 {
+		return r.preferNamespace(own, ns)
+	}
+	var out []*mesh.Service
+	for i := range r.services {
+		if s := &r.services[i]; s.Ref.Name == short && !s.Entry() {
+			out = append(out, s.Service)
+		}
+	}
+	return out
 }
 
-// Protocol is the class of a service port: HTTP, TCP, UDP or auto (detected at run time), with the protocol's name.
-type Protocol struct {
-	Class ProtocolClass
-	Name  string // HTTP, HTTP2, GRPC, GRPC-Web, HTTP_PROXY, TCP, TLS, HTTPS, Mongo, Redis, MySQL, UDP, or "auto"
+// preferNamespace keeps the service of namespace ns where several share a hostname.
+func (r *Resolver) preferNamespace(list []int32, ns string) []*mesh.Service {
+	var out []*mesh.Service
+	for _, i := range list {
+		if s := r.services[i].Service; s.Ref.Namespace == ns {
+			return []*mesh.Service{s}
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
-// ProtocolClass decides which inbound filter chains a port gets.
-type ProtocolClass uint8
-
-// The classes.
-const (
-	ProtocolAuto ProtocolClass = iota
-	ProtocolHTTP
-	ProtocolTCP
-	ProtocolUDP
-)
-
-// PortProtocol names the protocol of a service port by the rules of the dialect (semantics M47, M48, L53).
-func PortProtocol(p *mesh.Port, d mesh.Dialect) Protocol { return Protocol{} }
-
-// Attempt is one way to open a connection, for Inbound.
-type Attempt struct {
-	TLS  bool
-	Cert bool     // presents a certificate signed by the mesh's root
-	ALPN []string // offered
-	HTTP bool     // speaks HTTP inside (plaintext or TLS)
+func (r *Resolver) fqdn(name, ns string) string {
+	return name + "." + ns + ".svc." + r.snap.Config.ClusterDomain
 }
-
-// InboundOutcome is what a sidecar does with an Attempt.
-type InboundOutcome uint8
-
-// The outcomes.
-const (
-	InboundNoChain   InboundOutcome = iota // no filter chain matches: the connection is closed
-	InboundHTTP                            // plaintext HTTP chain
-	InboundTCP                             // plaintext TCP chain
-	InboundHTTPMTLS                        // mTLS terminated, HTTP chain
-	InboundTCPMTLS                         // mTLS terminated, TCP chain
-	InboundOpaque                          // TLS bytes passed to the application
-	InboundNoCert                          // handshake fails: no client certificate
-	InboundCodec                           // TLS bytes reach an HTTP codec: protocol error
-	InboundBlackHole                       // port 15006 itself
-)
-
-// Inbound says what a sidecar in the given mode does with an attempt on a port of the given class (semantics L18, M39,
-// M40).
-func Inbound(mode mesh.Mode, class ProtocolClass, a Attempt, d mesh.Dialect) InboundOutcome {
-	return InboundNoChain
-}
-
-// Class is a group of clients that get the same verdict for every service.
-type Class struct {
-	Client  Client           // a representative
-	Members []*mesh.Workload // by namespace, name, kind; empty for callers outside the mesh
-	Count   int              // len(Members)
-}
-
-// Classes groups all workloads of the snapshot, callers without a sidecar last. Endpoints of ServiceEntries are not
-// clients.
-func (r *Resolver) Classes() []Class { return nil }

@@ -1,0 +1,373 @@
+package resolve
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oarlock/oarlock/mesh"
+)
+
+// trace writes down what decide considers. A nil trace does nothing, so that Resolve and Explain are one path.
+type trace struct {
+	out    *Explanation
+	groups []group // parallel to out.Endpoints
+}
+
+// Explain gives the same verdict as Resolve with every reason.
+func (r *Resolver) Explain(c Client, t Target) *Explanation {
+	tr := &trace{out: &Explanation{Client: c, Target: t}}
+	tr.out.Verdict = r.decide(c, t, tr)
+	return tr.out
+}
+
+func (tr *trace) add(step Step, o Outcome, cause Cause, obj *mesh.Object, tie TieBreak, format string, args ...any) {
+	reason := Reason{Step: step, Outcome: o, Cause: cause, Tie: tie, Text: fmt.Sprintf(format, args...)}
+	if obj != nil {
+		reason.Ref, reason.Origin = obj.Ref, obj.Origin
+	}
+	tr.out.Reasons = append(tr.out.Reasons, reason)
+}
+
+func (tr *trace) note(step Step, cause Cause, format string, args ...any) {
+	tr.add(step, Note, cause, nil, TieNone, format, args...)
+}
+
+// direct tells why no sidecar of the client has a say.
+func (tr *trace) direct(r *Resolver, c *caller, p *port) {
+	switch {
+	case tr == nil:
+	case c.w == nil:
+		tr.note(StepClient, CauseNone, "the caller has no sidecar: no rule applies, it sends plaintext")
+	case c.capture == mesh.CaptureNone:
+		tr.note(StepClient, CauseNone, "%s has no sidecar (%s): no rule applies, it sends plaintext", c.w.Ref, reasonOf(c.w.Workload))
+	default:
+		tr.note(StepClient, CauseNone, "%s excludes outbound port %d from capture: no rule applies", c.w.Ref, p.Number)
+	}
+}
+
+func reasonOf(w *mesh.Workload) string {
+	if w.CaptureReason == "" {
+		return "nothing injects one"
+	}
+	return w.CaptureReason
+}
+
+// hidden tells which exportTo or Sidecar keeps the service from the client.
+func (tr *trace) hidden(r *Resolver, c *caller, s *service, o Outbound) {
+	if tr == nil {
+		return
+	}
+	switch {
+	case !r.exportedTo(s, c.ns):
+		tr.add(StepClient, Note, CauseNotExported, &s.Object, TieNone, "is not exported to namespace %s", c.ns.name)
+	case c.w.scope != None && !r.imports(r.snap.Sidecars[c.w.scope], c.ns, s):
+		tr.add(StepClient, Note, CauseNotInScope, &r.snap.Sidecars[c.w.scope].Object, TieNone, "does not import %s/%s", s.ns.name, s.Hostname)
+	default:
+		tr.note(StepClient, CauseNotInScope, "another service with the host %s comes first for namespace %s", s.Hostname, c.ns.name)
+	}
+	tr.outbound(o)
+}
+
+func (tr *trace) outbound(o Outbound) {
+	if o == OutboundBlackHole {
+		tr.note(StepClient, CauseBlocked, "outboundTrafficPolicy REGISTRY_ONLY: the client's sidecar refuses (BlackHoleCluster)")
+		return
+	}
+	tr.note(StepClient, CauseHidden, "outboundTrafficPolicy ALLOW_ANY: it passes through as plaintext (PassthroughCluster), no mTLS is added")
+}
+
+func (tr *trace) udp(p *port) {
+	if tr != nil {
+		tr.note(StepWire, CauseUDP, "port %d is UDP: no sidecar captures it, and STRICT does not cover it", p.Number)
+	}
+}
+
+func (tr *trace) alias(s *service, to *mesh.Service) {
+	if tr != nil {
+		tr.add(StepClient, Note, CauseNone, &s.Object, TieNone, "is an alias for %s", to.Hostname)
+	}
+}
+
+func (tr *trace) host(r *Resolver, c *caller, t Target, v Verdict) {
+	if tr == nil {
+		return
+	}
+	tr.note(StepClient, CauseExternal, "%s is in no registry of this mesh", t.Host)
+	if c.capture != mesh.CaptureNone {
+		tr.outbound(v.Outbound)
+	}
+}
+
+func (tr *trace) noPort(t Target) {
+	if tr == nil {
+		return
+	}
+	name, ports := t.Host, "none"
+	if t.Service != nil {
+		name = t.Service.Hostname
+		var list []string
+		for _, p := range t.Service.Ports {
+			list = append(list, fmt.Sprint(p.Number))
+		}
+		ports = strings.Join(list, ", ")
+	}
+	tr.note(StepWire, CauseNoPort, "%s has no port %d (it has %s)", name, t.Port, ports)
+}
+
+func (tr *trace) pod(r *Resolver, c *caller, w *workload, o Outbound) {
+	if tr == nil {
+		return
+	}
+	tr.add(StepEndpoint, Note, CauseNone, &w.Object, TieNone, "is called by its own address, not through a service")
+	if c.capture != mesh.CaptureNone {
+		tr.outbound(o)
+	}
+}
+
+func (tr *trace) assumed(r *Resolver, s *service, p *port, g group) {
+	if tr == nil {
+		return
+	}
+	if g.capture == mesh.CaptureNone {
+		tr.note(StepEndpoint, CauseExternal, "%s has no endpoints of the mesh: no policy applies there", s.Hostname)
+		return
+	}
+	tr.note(StepEndpoint, CauseNoEndpoints, "no endpoint of %s:%d is known: judged as one with a sidecar", s.Hostname, p.Number)
+}
+
+// block tells which tls block of the rule in force applies.
+func (tr *trace) block(r *Resolver, s sending, p *port) {
+	if tr == nil {
+		return
+	}
+	text := map[Cause]string{
+		CauseTopLevel:      "its trafficPolicy says tls mode %s",
+		CausePortLevel:     "its portLevelSettings for port %[2]d say tls mode %[1]s",
+		CausePortLevelBare: "its portLevelSettings for port %[2]d replace the top level and carry no tls",
+		CauseSubset:        "its subset %[3]s says tls mode %[1]s",
+		CauseSubsetPort:    "its subset %[3]s says tls mode %[1]s for port %[2]d",
+		CauseSubsetBare:    "its subset %[3]s carries no tls for port %[2]d, and none is inherited",
+		CauseInherited:     "its subset %[3]s says nothing, the top level says tls mode %[1]s",
+		CauseNoTLS:         "it carries no tls settings",
+	}[s.where]
+	name := ""
+	if s.subset != nil {
+		name = s.subset.Name
+	}
+	from := s.from
+	if from == None {
+		from = s.rule.rules[0]
+	}
+	// %.0s swallows the arguments that a text does not use.
+	line := fmt.Sprintf(text+"%.0[1]s%.0[2]s%.0[3]s", s.mode(), p.Number, name)
+	tr.add(StepTLS, Note, s.where, &r.snap.DestinationRules[from].Object, TieNone, "%s", line)
+	if s.tls != nil && (s.mode() == mesh.ClientSimple || s.mode() == mesh.ClientMutual) && r.credentialIgnored(&s) {
+		tr.add(StepTLS, Note, CauseCredentialIgnored, &r.snap.DestinationRules[from].Object, TieNone,
+			"names a credential, which sidecars ignore without a workloadSelector: plaintext is sent")
+	}
+}
+
+// auto tells what becomes of a connection that no rule decides.
+func (tr *trace) auto(r *Resolver, s *service, p *port, snd sending) {
+	if tr == nil {
+		return
+	}
+	switch {
+	case snd.cause == CauseExternal:
+		tr.note(StepAuto, CauseExternal, "%s is outside the mesh: auto mTLS does not apply, plaintext is sent", s.Hostname)
+	case !r.auto && r.dialect < mesh.Dialect14:
+		tr.note(StepAuto, CauseNoTLS, "nothing configures TLS for the client: it sends plaintext")
+	case !r.auto:
+		tr.note(StepAuto, CauseNoTLS, "auto mTLS is off and nothing configures TLS: the client sends plaintext")
+	case snd.cause == CauseHint:
+		tr.add(StepAuto, Note, CauseHint, r.policyObject(p.hint.policy), TieNone,
+			"is DISABLE for the service, so auto mTLS does not start (workload policies are not asked)")
+	case snd.cause == CauseHeadlessFallback && r.dialect.Legacy():
+		tr.note(StepAuto, CauseHeadlessFallback, "the service is headless: auto mTLS comes out as plaintext in 1.4")
+	case snd.cause == CauseHeadlessFallback:
+		tr.note(StepAuto, CauseHeadlessFallback, "the client decides once for all endpoints, and not every one has a sidecar: plaintext for all")
+	case snd.auto == autoEvery:
+		tr.note(StepAuto, CauseAuto, "auto mTLS: every endpoint has a sidecar, so mTLS for all (one decision, the endpoints' own policies are not asked)")
+	default:
+		tr.note(StepAuto, CauseAuto, "auto mTLS: mTLS to endpoints with a sidecar whose mode is not DISABLE, plaintext to others")
+	}
+}
+
+// endpoint records one endpoint, and why its server mode is what it is where no equal endpoint was seen before.
+func (tr *trace) endpoint(r *Resolver, g group, starts mesh.ClientMode, wire Wire, cause Cause) {
+	if tr == nil {
+		return
+	}
+	if k := slices.IndexFunc(tr.groups, g.like); k >= 0 {
+		tr.out.Endpoints[k].Workloads = append(tr.out.Endpoints[k].Workloads, r.workloads[g.first].Workload)
+		return
+	}
+	tr.groups = append(tr.groups, g)
+	e := Endpoint{
+		Port: g.target, Server: Server(g.policy.mode), Policy: g.policy.policy, Tie: g.policy.tie,
+		Subset: tr.out.Target.Subset, Sends: starts, Wire: wire, Cause: cause,
+	}
+	if g.first != None {
+		e.Workloads = []*mesh.Workload{r.workloads[g.first].Workload}
+	}
+	tr.out.Endpoints = append(tr.out.Endpoints, e)
+}
+
+// finish adds the server's side, the wire and the client's TLS to an explanation, now that all endpoints are known.
+func (tr *trace) finish(r *Resolver, c *caller, s *service, p *port, snd *sending, v Verdict) {
+	if tr == nil {
+		return
+	}
+	for k, g := range tr.groups {
+		r.explainServer(tr, s, p, g, tr.out.Endpoints[k].Workloads, len(tr.groups) > 1)
+	}
+	for k, e := range tr.out.Endpoints {
+		tr.note(StepWire, e.Cause, "%s", wireText(c, snd, tr.groups[k], e, len(tr.groups) > 1))
+	}
+	if v.Cause == CauseNoSubset {
+		tr.note(StepWire, CauseNoSubset, "no rule in force for this client has a subset %q", tr.out.Target.Subset)
+	}
+	if s != nil && p != nil {
+		tr.out.TLS = r.clientTLS(s, p, snd, tr.out)
+	}
+}
+
+// wireText says in one clause what comes of one class of endpoints.
+func wireText(c *caller, snd *sending, g group, e Endpoint, several bool) string {
+	text := map[Cause]string{
+		CauseMatch:           "client and server agree",
+		CausePlaintextStrict: "the client sends plaintext, the server takes mTLS alone: refused",
+		CauseMTLSDisabled:    "the client sends mTLS, the server takes plaintext alone: refused",
+		CauseMTLSNoSidecar:   "the client sends mTLS, the endpoint has no sidecar: refused",
+		CauseMTLSNotCaptured: "the client sends mTLS, the endpoint's sidecar does not capture this port: refused",
+		CauseOneWayTLS:       "the client presents no certificate (SIMPLE), the server demands one: refused",
+		CauseForeignTLS:      "the client's TLS is not the mesh's, no filter chain of the HTTP port takes it: refused",
+		CauseOpaqueTLS:       "the client's TLS reaches the application as it is: it works if the application speaks TLS",
+		CauseForeignCert:     "the client presents a certificate of its own (MUTUAL), the server wants one of the mesh's root: refused unless it is",
+		CauseOutsideStrict:   "a caller without a sidecar cannot satisfy STRICT: refused",
+		CauseBlocked:         "the client's sidecar refuses: nothing is sent",
+		CauseAmbient:         "ztunnel carries this connection: not judged as a sidecar",
+	}[e.Cause]
+	switch {
+	case e.Cause != CauseMatch:
+	case e.Wire == WireMTLS:
+		text = "mTLS"
+	case e.Wire == WirePlaintext && e.Server == ServerPermissive:
+		text = "plaintext, which PERMISSIVE lets in"
+	case e.Wire == WirePlaintext:
+		text = "plaintext"
+	}
+	if several {
+		return names(e.Workloads) + ": " + text
+	}
+	return text
+}
+
+// names lists the first workloads of a class.
+func names(list []*mesh.Workload) string {
+	var out []string
+	for i, w := range list {
+		if i == 3 {
+			out = append(out, fmt.Sprintf("and %d more", len(list)-i))
+			break
+		}
+		out = append(out, w.Ref.Name)
+	}
+	if len(out) == 0 {
+		return "an endpoint"
+	}
+	return strings.Join(out, ", ")
+}
+
+// clientTLS describes what the sidecar starts, where it starts anything (semantics M27, M33, M34, M37).
+func (r *Resolver) clientTLS(s *service, p *port, snd *sending, out *Explanation) *ClientTLS {
+	mode := mesh.ClientUnset
+	for _, e := range out.Endpoints {
+		mode = max(mode, e.Sends)
+	}
+	if mode <= mesh.ClientDisable {
+		return nil
+	}
+	t := &ClientTLS{Mode: mode}
+	if !r.dialect.Legacy() {
+		t.MinVersion, t.MaxVersion = "1.2", "1.3"
+	}
+	h2 := slices.Contains([]string{"HTTP2", "GRPC", "GRPC-Web"}, p.protocol.Name)
+	if snd.tls != nil {
+		t.SNI, t.SANs = snd.tls.SNI, snd.tls.SubjectAltNames
+	}
+	if mode != mesh.ClientIstioMutual {
+		if h2 {
+			t.ALPN = []string{"h2"}
+		}
+		return t
+	}
+	if t.SNI == "" {
+		t.SNI = fmt.Sprintf("outbound_.%d_.%s_.%s", p.Number, out.Target.Subset, s.Hostname)
+	}
+	if len(t.SANs) == 0 {
+		t.SANs = r.accounts(s)
+	}
+	if !r.dialect.Legacy() {
+		t.ALPN = append(t.ALPN, "istio-peer-exchange")
+	}
+	t.ALPN = append(t.ALPN, "istio")
+	if h2 {
+		t.ALPN = append(t.ALPN, "h2")
+	}
+	return t
+}
+
+// accounts lists the identities of a service's endpoints, in every trust domain that means the same (semantics M36, M37).
+func (r *Resolver) accounts(s *service) []string {
+	domains := append([]string{r.snap.Config.TrustDomain}, r.snap.Config.TrustDomainAliases...)
+	out := slices.Clone(s.SubjectAltNames)
+	for _, i := range s.endpoints {
+		w := &r.workloads[i]
+		if w.ServiceAccount == "" {
+			continue
+		}
+		for _, td := range domains {
+			out = append(out, Identity(td, w.ns.name, w.ServiceAccount))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Identity is the SPIFFE ID of a service account; an "@" in the trust domain becomes "." (semantics M36).
+func Identity(trustDomain, namespace, serviceAccount string) string {
+	return "spiffe://" + strings.ReplaceAll(trustDomain, "@", ".") + "/ns/" + namespace + "/sa/" + serviceAccount
+}
+
+// ParseIdentity is the inverse of Identity: exactly spiffe://TRUSTDOMAIN/ns/NAMESPACE/sa/ACCOUNT.
+func ParseIdentity(id string) (trustDomain, namespace, serviceAccount string, err error) {
+	rest, ok := strings.CutPrefix(id, "spiffe://")
+	part := strings.Split(rest, "/")
+	if !ok || len(part) != 5 || part[1] != "ns" || part[3] != "sa" {
+		return "", "", "", fmt.Errorf("parse identity %q: want spiffe://TRUSTDOMAIN/ns/NAMESPACE/sa/ACCOUNT", id)
+	}
+	return part[0], part[2], part[4], nil
+}
+
+// PeerPrefixes lists the SPIFFE prefixes of which a server demands one in a client's certificate (semantics M38).
+func (r *Resolver) PeerPrefixes() []string {
+	cfg := r.snap.Config
+	var out []string
+	for _, td := range slices.Concat([]string{cfg.TrustDomain}, cfg.TrustDomainAliases, cfg.CATrustDomains) {
+		if p := "spiffe://" + strings.ReplaceAll(td, "@", ".") + "/"; !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// ServerMinVersion is the lowest TLS version that sidecars accept: 1.2, or 1.3 where meshMTLS.minProtocolVersion says so
+// (semantics M43).
+func (r *Resolver) ServerMinVersion() string {
+	if r.snap.Config.MinProtocolVersion == "TLSV1_3" {
+		return "1.3"
+	}
+	return "1.2"
+}

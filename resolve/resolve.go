@@ -1,0 +1,347 @@
+package resolve
+
+import (
+	"slices"
+
+	"github.com/oarlock/oarlock/mesh"
+)
+
+// caller is a Client with what the index knows of it.
+type caller struct {
+	w       *workload // nil for a caller outside
+	ns      *namespace
+	capture mesh.Capture
+}
+
+func (c *caller) labels() map[string]string {
+	if c.w == nil {
+		return nil
+	}
+	return c.w.Labels
+}
+
+// caller finds a client. A workload that is not of this snapshot counts as a caller without a sidecar.
+func (r *Resolver) caller(c Client) caller {
+	i, ok := r.workload[c.Workload]
+	if c.Workload == nil || !ok {
+		return caller{}
+	}
+	w := &r.workloads[i]
+	return caller{w: w, ns: w.ns, capture: w.Capture}
+}
+
+// Resolve gives the verdict for one client and target. It does not allocate.
+func (r *Resolver) Resolve(c Client, t Target) Verdict { return r.decide(c, t, nil) }
+
+func (r *Resolver) decide(c Client, t Target, tr *trace) Verdict {
+	who := r.caller(c)
+	switch {
+	case t.Service != nil:
+		return r.toService(&who, t, tr)
+	case t.Workload != nil:
+		return r.toPod(&who, t, tr)
+	}
+	return r.toHost(&who, t, tr)
+}
+
+// toService resolves a call of a service port.
+func (r *Resolver) toService(c *caller, t Target, tr *trace) Verdict {
+	i, ok := r.service[t.Service]
+	if !ok {
+		return r.noPort(tr, t)
+	}
+	s := &r.services[i]
+	if s.Resolution == mesh.ResolutionExternalName && !r.dialect.Legacy() {
+		return r.toAlias(c, t, s, tr)
+	}
+	k := slices.IndexFunc(s.ports, func(p port) bool { return p.Number == t.Port })
+	if k < 0 {
+		return r.noPort(tr, t)
+	}
+	p := &s.ports[k]
+	if p.protocol.Class == ProtocolUDP {
+		tr.udp(p)
+		return Verdict{Status: StatusNotCaptured, Server: ServerDisable, Wire: WireUnknown, Outbound: OutboundDirect, Cause: CauseUDP, Policy: None, Rule: None}
+	}
+	send := r.towards(c, s, p, t.Subset, tr)
+	sum := tally{legacyWords: r.dialect == mesh.Dialect12 || r.dialect == mesh.Dialect13}
+	switch {
+	case t.Workload != nil:
+		r.meetOne(&sum, c, s, p, &send, r.workload[t.Workload], tr)
+	case t.Subset != "" && send.subset != nil:
+		for _, w := range s.endpoints {
+			if selects(send.subset.Labels, r.workloads[w].Labels) {
+				r.meetOne(&sum, c, s, p, &send, w, tr)
+			}
+		}
+	case tr != nil:
+		for _, w := range s.endpoints {
+			r.meetOne(&sum, c, s, p, &send, w, tr)
+		}
+	default:
+		for _, g := range p.groups {
+			r.meetGroup(&sum, c, p, &send, g, nil)
+		}
+	}
+	if sum.groups == 0 {
+		g := r.assumed(s, p)
+		tr.assumed(r, s, p, g)
+		r.meetGroup(&sum, c, p, &send, g, tr)
+	}
+	v := sum.verdict(&send)
+	if t.Subset != "" && send.subset == nil {
+		v.Status, v.Wire, v.Cause = StatusConflict, WireRefused, CauseNoSubset
+	}
+	tr.finish(r, c, s, p, &send, v)
+	return v
+}
+
+func (r *Resolver) meetOne(sum *tally, c *caller, s *service, p *port, send *sending, w int32, tr *trace) {
+	if g, ok := r.endpoint(s, p, w); ok {
+		r.meetGroup(sum, c, p, send, g, tr)
+	}
+}
+
+func (r *Resolver) meetGroup(sum *tally, c *caller, p *port, send *sending, g group, tr *trace) {
+	var starts mesh.ClientMode
+	wire, cause := WireRefused, CauseBlocked
+	switch {
+	case send.outbound == OutboundBlackHole:
+	case c.capture == mesh.CaptureAmbient, g.capture == mesh.CaptureAmbient && c.capture != mesh.CaptureNone:
+		wire, cause = WireUnknown, CauseAmbient
+	default:
+		if send.outbound == OutboundCluster {
+			starts = r.starts(send, g)
+		}
+		wire, cause = meet(c, starts, send.tls, g, p.protocol.Class)
+	}
+	sum.add(g, starts, wire, cause)
+	tr.endpoint(r, g, starts, wire, cause)
+}
+
+// toAlias follows an ExternalName to the service that it names, or out of the registry.
+func (r *Resolver) toAlias(c *caller, t Target, s *service, tr *trace) Verdict {
+	for _, i := range r.byHost[s.ExternalName] {
+		if o := &r.services[i]; o.Resolution != mesh.ResolutionExternalName {
+			tr.alias(s, o.Service)
+			return r.toService(c, Target{Service: o.Service, Port: t.Port}, tr)
+		}
+	}
+	return r.toHost(c, Target{Host: s.ExternalName, Port: t.Port}, tr)
+}
+
+// toPod resolves a call of a pod IP: no sidecar knows it as a service, so it passes through as plaintext (semantics M46),
+// and the server's mode is that of the workload's own port.
+func (r *Resolver) toPod(c *caller, t Target, tr *trace) Verdict {
+	i, ok := r.workload[t.Workload]
+	if !ok {
+		return r.noPort(tr, t)
+	}
+	w := &r.workloads[i]
+	s, p := r.behind(w, t.Port)
+	g := group{first: i, count: 1, target: t.Port, capture: w.Capture, policy: scoped{policy: None, mode: mesh.ModeDisable}}
+	if w.Capture == mesh.CaptureSidecar && !w.Inbound.Captures(t.Port) {
+		g.capture, g.excluded = mesh.CaptureNone, true
+	}
+	if g.capture != mesh.CaptureNone {
+		g.policy = r.serverPolicy(w, s, p, t.Port)
+	}
+	send := sending{outbound: OutboundDirect, from: None}
+	if c.capture != mesh.CaptureNone {
+		send.outbound, send.cause = r.unknownDestination(c), CauseHidden
+	}
+	tr.pod(r, c, w, send.outbound)
+	sum := tally{}
+	bare := port{Port: &mesh.Port{Number: t.Port}}
+	if p != nil {
+		bare.protocol = p.protocol
+	}
+	r.meetGroup(&sum, c, &bare, &send, g, tr)
+	v := sum.verdict(&send)
+	tr.finish(r, c, s, p, &send, v)
+	return v
+}
+
+// behind finds the first service port that leads to a workload port; nil where none does.
+func (r *Resolver) behind(w *workload, target uint32) (*service, *port) {
+	for _, i := range w.services {
+		s := &r.services[i]
+		for k := range s.ports {
+			if n, ok := s.ports[k].TargetOn(w.Workload); ok && n == target && s.ports[k].protocol.Class != ProtocolUDP {
+				return s, &s.ports[k]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// toHost resolves a call of a host that is in no registry.
+func (r *Resolver) toHost(c *caller, t Target, tr *trace) Verdict {
+	v := Verdict{Server: ServerDisable, Wire: WirePlaintext, Outbound: OutboundDirect, Cause: CauseExternal, Policy: None, Rule: None}
+	if c.capture != mesh.CaptureNone {
+		v.Outbound = r.unknownDestination(c)
+	}
+	if v.Outbound == OutboundBlackHole {
+		v.Status, v.Wire, v.Cause = StatusConflict, WireRefused, CauseBlocked
+	}
+	tr.host(r, c, t, v)
+	return v
+}
+
+func (r *Resolver) noPort(tr *trace, t Target) Verdict {
+	tr.noPort(t)
+	return Verdict{Status: StatusConflict, Server: ServerDisable, Wire: WireRefused, Outbound: OutboundPassthrough, Cause: CauseNoPort, Policy: None, Rule: None}
+}
+
+// tally adds up the outcomes of a service port's endpoints.
+type tally struct {
+	groups      int
+	endpoints   int32
+	refused     int32
+	refusing    bool
+	certOnly    bool // every refusal is about a certificate that we do not know
+	unknown     bool
+	legacyWords bool // 1.2, 1.3: MAY CONFLICT exists
+	mtls, plain bool
+	server      Server
+	policy      scoped
+	wire        Wire
+	cause       Cause
+}
+
+func (t *tally) add(g group, starts mesh.ClientMode, wire Wire, cause Cause) {
+	server := Server(g.policy.mode)
+	if t.groups == 0 {
+		t.server, t.policy, t.wire, t.cause, t.certOnly = server, g.policy, wire, cause, true
+	}
+	t.groups++
+	t.endpoints += g.count
+	if server != t.server {
+		t.server = ServerMixed
+	}
+	if wire != t.wire {
+		t.wire = WireMixed
+	}
+	if starts == mesh.ClientIstioMutual {
+		t.mtls = true
+	} else {
+		t.plain = true
+	}
+	t.unknown = t.unknown || wire == WireUnknown
+	if wire != WireRefused {
+		return
+	}
+	t.refused += g.count
+	if !t.refusing {
+		t.cause = cause
+	}
+	t.refusing = true
+	t.certOnly = t.certOnly && cause == CauseForeignCert
+}
+
+func (t *tally) verdict(s *sending) Verdict {
+	v := Verdict{
+		Server: t.server, Client: s.mode(), Wire: t.wire, Outbound: s.outbound, Cause: t.cause,
+		Policy: t.policy.policy, Tie: t.policy.tie, Rule: None, Endpoints: t.endpoints, Refused: t.refused,
+	}
+	if s.rule != nil {
+		v.Rule = s.rule.rules[0]
+	}
+	if s.auto != autoNone {
+		v.Auto = t.auto()
+	}
+	switch {
+	case t.refusing && t.certOnly && t.legacyWords:
+		v.Status = StatusMayConflict
+	case t.refusing:
+		v.Status = StatusConflict
+		if t.cause == CausePlaintextStrict && s.cause != CauseNone {
+			v.Cause = s.cause
+		}
+	case t.unknown:
+		v.Status = StatusUnknown
+		v.Cause = CauseAmbient
+	case s.auto != autoNone:
+		v.Status = StatusAuto
+		v.Cause = CauseAuto
+	}
+	return v
+}
+
+func (t *tally) auto() Auto {
+	switch {
+	case t.mtls && t.plain:
+		return AutoMixed
+	case t.mtls:
+		return AutoMTLS
+	}
+	return AutoPlaintext
+}
+
+// Rule gives the DestinationRule in force for this client and service: the rule that names it (tls-check's column) and all
+// rules merged into it, the naming one first. Empty without one.
+func (r *Resolver) Rule(c Client, s *mesh.Service) []*mesh.DestinationRule {
+	m := r.ruleFor(c, s)
+	if m == nil {
+		return nil
+	}
+	out := make([]*mesh.DestinationRule, len(m.rules))
+	for k, i := range m.rules {
+		out[k] = r.snap.DestinationRules[i]
+	}
+	return out
+}
+
+func (r *Resolver) ruleFor(c Client, s *mesh.Service) *merged {
+	who := r.caller(c)
+	i, ok := r.service[s]
+	if !ok || who.capture == mesh.CaptureNone || !r.sees(&who, &r.services[i]) {
+		return nil
+	}
+	return r.inForce(&who, &r.services[i])
+}
+
+// Subsets lists the names of the subsets of the DestinationRule in force for this client and service, in order of name.
+func (r *Resolver) Subsets(c Client, s *mesh.Service) []string {
+	m := r.ruleFor(c, s)
+	if m == nil {
+		return nil
+	}
+	out := make([]string, len(m.subsets))
+	for k := range m.subsets {
+		out[k] = m.subsets[k].Name
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ServerMode gives the mode of one workload port and the policy that decided, whatever service leads there (current
+// dialect), or of a service port on that workload (legacy: s must not be nil there for a policy to apply, semantics L19).
+// The port is a workload port; with s it is a service port.
+func (r *Resolver) ServerMode(w *mesh.Workload, s *mesh.Service, number uint32) (Server, int32) {
+	i, ok := r.workload[w]
+	if !ok {
+		return ServerDisable, None
+	}
+	own := &r.workloads[i]
+	target := number
+	var svc *service
+	var sp *port
+	if k, ok := r.service[s]; s != nil && ok {
+		svc = &r.services[k]
+		for j := range svc.ports {
+			if svc.ports[j].Number == number {
+				sp = &svc.ports[j]
+			}
+		}
+		if sp == nil {
+			return ServerDisable, None
+		}
+		target, _ = sp.TargetOn(w)
+	}
+	if own.Capture == mesh.CaptureNone || own.Capture == mesh.CaptureSidecar && !own.Inbound.Captures(target) {
+		return ServerDisable, None
+	}
+	p := r.serverPolicy(own, svc, sp, target)
+	return Server(p.mode), p.policy
+}

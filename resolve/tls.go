@@ -1,0 +1,251 @@
+package resolve
+
+import (
+	"strings"
+
+	"github.com/oarlock/oarlock/mesh"
+)
+
+// sending is what the client's sidecar does towards one cluster before it looks at an endpoint.
+type sending struct {
+	outbound Outbound
+	rule     *merged
+	subset   *subset
+	tls      *mesh.ClientTLS // the block in force; nil where none says anything
+	where    Cause           // which block that is, or why there is none
+	from     int32           // the rule whose block it is
+	auto     autoScope
+	endpoint mesh.ClientMode // current: what endpoints are marked by, which forgets a bare port entry (semantics M26)
+	cause    Cause           // why auto mTLS does not start, or why the service is out of reach
+}
+
+// autoScope is how far auto mTLS decides.
+type autoScope uint8
+
+const (
+	autoNone  autoScope = iota
+	autoEach            // endpoint by endpoint
+	autoEvery           // original-destination cluster: one decision for all
+	autoNever           // asked, and the answer is plaintext for all
+)
+
+func (s *sending) mode() mesh.ClientMode {
+	if s.tls == nil {
+		return mesh.ClientUnset
+	}
+	return s.tls.Mode
+}
+
+// block is a tls block with the place that it stands in.
+type block struct {
+	tls   *mesh.ClientTLS
+	lb    string
+	where Cause
+}
+
+// portBlock gives the settings of a policy for one service port: an entry for the port replaces the top level whole, also
+// with nothing; the first entry counts (semantics L29, M24). Legacy dialects up to 1.3 match names as well (L30).
+func (r *Resolver) portBlock(p *mesh.TrafficPolicy, sp *mesh.Port) (block, bool) {
+	if p == nil {
+		return block{where: CauseNoTLS}, false
+	}
+	for i := range p.Ports {
+		e := &p.Ports[i]
+		if !r.selectsPort(e, sp) {
+			continue
+		}
+		if e.TLS == nil {
+			return block{lb: e.LoadBalancer, where: CausePortLevelBare}, true
+		}
+		return block{e.TLS, e.LoadBalancer, CausePortLevel}, true
+	}
+	if p.TLS == nil {
+		return block{lb: p.LoadBalancer, where: CauseNoTLS}, false
+	}
+	return block{p.TLS, p.LoadBalancer, CauseTopLevel}, false
+}
+
+func (r *Resolver) selectsPort(e *mesh.PortPolicy, sp *mesh.Port) bool {
+	if e.Name != "" && e.Number == 0 {
+		return r.dialect.Legacy() && r.dialect < mesh.Dialect14 && e.Name == sp.Name
+	}
+	return e.Number == sp.Number
+}
+
+// blockFor gives the tls block for a port and a subset (nil: the service itself): the top level's, with the subset's laid
+// over it where it says something. In the current dialect a bare port entry of the subset takes the inherited block away
+// (semantics M25); in the legacy ones it does not (L32), except that with auto mTLS of 1.4 any subset without a block
+// starts over (L36), which automatic says.
+func (r *Resolver) blockFor(m *merged, sub *subset, sp *mesh.Port, automatic bool) (block, int32) {
+	top, _ := r.portBlock(m.policy, sp)
+	if sub == nil {
+		return top, m.from
+	}
+	own, entry := r.portBlock(sub.TrafficPolicy, sp)
+	switch {
+	case own.tls != nil:
+		where := CauseSubset
+		if entry {
+			where = CauseSubsetPort
+		}
+		return block{own.tls, own.lb, where}, sub.from
+	case r.dialect.Legacy() && automatic, entry && !r.dialect.Legacy():
+		return block{lb: own.lb, where: CauseSubsetBare}, sub.from
+	case own.lb != "":
+		top.lb = own.lb
+	}
+	if top.tls != nil {
+		top.where = CauseInherited
+	}
+	return top, m.from
+}
+
+// endpointMode is the mode by which the current control plane marks endpoints: unlike the cluster's, it lets a port entry
+// without tls fall back to the top level (semantics M11, M26).
+func endpointMode(m *merged, sub *subset, sp *mesh.Port) mesh.ClientMode {
+	if sub != nil {
+		if mode := markMode(sub.TrafficPolicy, sp); mode != mesh.ClientUnset {
+			return mode
+		}
+	}
+	return markMode(m.policy, sp)
+}
+
+func markMode(p *mesh.TrafficPolicy, sp *mesh.Port) mesh.ClientMode {
+	if p == nil {
+		return mesh.ClientUnset
+	}
+	for i := range p.Ports {
+		if e := &p.Ports[i]; e.Number == sp.Number && e.TLS != nil {
+			return e.TLS.Mode
+		}
+	}
+	if p.TLS != nil {
+		return p.TLS.Mode
+	}
+	return mesh.ClientUnset
+}
+
+// towards says how the client's sidecar sends to a service port.
+func (r *Resolver) towards(c *caller, s *service, p *port, subsetName string, tr *trace) sending {
+	out := sending{from: None}
+	if c.capture == mesh.CaptureNone || !c.w.Outbound.Captures(p.Number) {
+		out.outbound = OutboundDirect
+		tr.direct(r, c, p)
+		return out
+	}
+	if !r.sees(c, s) {
+		out.outbound, out.cause = r.unknownDestination(c), CauseHidden
+		tr.hidden(r, c, s, out.outbound)
+		return out
+	}
+	out.rule = r.inForce(c, s)
+	tr.rules(r, c, s, out.rule)
+	lb := ""
+	if out.rule != nil {
+		if subsetName != "" {
+			out.subset = out.rule.subset(subsetName)
+		}
+		var b block
+		b, out.from = r.blockFor(out.rule, out.subset, p.Port, r.autoApplies(s, p))
+		out.tls, out.where, lb = b.tls, b.where, b.lb
+		out.endpoint = endpointMode(out.rule, out.subset, p.Port)
+		tr.block(r, out, p)
+	}
+	if out.tls == nil {
+		out.auto, out.cause = r.autoFor(s, p, lb)
+		tr.auto(r, s, p, out)
+	}
+	return out
+}
+
+// autoApplies says whether auto mTLS would fill in a missing block: switched on, not an outside host, and a service whose
+// mode is not DISABLE (semantics L34, M27).
+func (r *Resolver) autoApplies(s *service, p *port) bool {
+	return r.auto && !s.outside() && p.hint.mode != mesh.ModeDisable
+}
+
+// outside says whether the service is not part of the mesh.
+func (s *service) outside() bool {
+	return s.External || s.Resolution == mesh.ResolutionExternalName
+}
+
+// autoFor decides a missing tls block.
+func (r *Resolver) autoFor(s *service, p *port, lb string) (autoScope, Cause) {
+	switch {
+	case !r.auto:
+		return autoNone, CauseNone
+	case s.outside():
+		return autoNever, CauseExternal
+	case r.dialect.Legacy():
+		return r.autoLegacy(s, p)
+	}
+	original := s.Resolution == mesh.ResolutionPassthrough || lb == "PASSTHROUGH"
+	switch {
+	case original && p.unready:
+		return autoNever, CauseHeadlessFallback
+	case p.hint.mode == mesh.ModeDisable:
+		return autoNever, CauseHint
+	case original:
+		return autoEvery, CauseNone
+	}
+	return autoEach, CauseNone
+}
+
+// autoLegacy: endpoints of a headless service carry no label there, so auto mode comes out as plaintext (semantics L35).
+func (r *Resolver) autoLegacy(s *service, p *port) (autoScope, Cause) {
+	switch {
+	case p.hint.mode == mesh.ModeDisable:
+		return autoNever, CauseHint
+	case s.Resolution == mesh.ResolutionPassthrough:
+		return autoNever, CauseHeadlessFallback
+	}
+	return autoEach, CauseNone
+}
+
+// starts says what the client starts towards an endpoint: ClientUnset for plaintext.
+func (r *Resolver) starts(s *sending, g group) mesh.ClientMode {
+	switch s.auto {
+	case autoEvery:
+		return mesh.ClientIstioMutual
+	case autoEach:
+		if g.istio && r.marked(s, g) {
+			return mesh.ClientIstioMutual
+		}
+		return mesh.ClientUnset
+	case autoNever:
+		return mesh.ClientUnset
+	}
+	switch mode := s.mode(); mode {
+	case mesh.ClientSimple, mesh.ClientMutual:
+		if r.credentialIgnored(s) {
+			return mesh.ClientUnset
+		}
+		return mode
+	case mesh.ClientIstioMutual:
+		return mode
+	}
+	return mesh.ClientUnset
+}
+
+// marked says whether the control plane leaves the endpoint's tlsMode label in place (semantics M11).
+func (r *Resolver) marked(s *sending, g group) bool {
+	if r.dialect.Legacy() {
+		return true
+	}
+	if s.endpoint != mesh.ClientUnset {
+		return s.endpoint == mesh.ClientIstioMutual
+	}
+	return g.policy.mode != mesh.ModeDisable
+}
+
+// credentialIgnored says whether the rule's credentialName leaves a sidecar without a TLS socket (semantics M35).
+func (r *Resolver) credentialIgnored(s *sending) bool {
+	return !r.dialect.Legacy() && s.tls.CredentialName != "" && s.rule.selector == nil &&
+		!strings.HasPrefix(s.tls.CredentialName, "configmap://")
+}
+
+// meshCertificate says whether a MUTUAL block presents a certificate of the mesh's own root, as far as a path can tell.
+func meshCertificate(t *mesh.ClientTLS) bool {
+	return t != nil && (strings.HasPrefix(t.ClientCertificate, "/etc/certs/") || strings.HasPrefix(t.ClientCertificate, "/etc/istio"))
+}

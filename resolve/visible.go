@@ -1,0 +1,225 @@
+package resolve
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/oarlock/oarlock/mesh"
+)
+
+// indexScopes sorts Sidecars by where they apply; the oldest of several counts.
+func (r *Resolver) indexScopes() {
+	for i, s := range r.snap.Sidecars {
+		ns := r.namespace(s.Ref.Namespace)
+		switch {
+		case len(s.Selector) > 0:
+			ns.scopes = append(ns.scopes, int32(i))
+		case ns.scope == None:
+			ns.scope = int32(i)
+		}
+	}
+}
+
+// scopeOf finds the Sidecar of a workload: one whose selector matches, else the namespace's, else the root namespace's,
+// else none, and everything is visible (semantics M45).
+func (r *Resolver) scopeOf(ns *namespace, labels map[string]string) int32 {
+	for _, i := range ns.scopes {
+		if selects(r.snap.Sidecars[i].Selector, labels) {
+			return i
+		}
+	}
+	if ns.scope != None {
+		return ns.scope
+	}
+	return r.root.scope
+}
+
+// Visible says whether the client's sidecar has a cluster for the service: exportTo and Sidecar egress allow it.
+// A caller without a sidecar sees every service.
+func (r *Resolver) Visible(c Client, s *mesh.Service) bool {
+	who := r.caller(c)
+	i, ok := r.service[s]
+	return ok && (who.capture == mesh.CaptureNone || r.sees(&who, &r.services[i]))
+}
+
+// sees is Visible for a client with a sidecar.
+func (r *Resolver) sees(c *caller, s *service) bool {
+	if !r.seesUncontested(c, s) {
+		return false
+	}
+	return !s.contested || r.preferred(c, s)
+}
+
+func (r *Resolver) seesUncontested(c *caller, s *service) bool {
+	return r.exportedTo(s, c.ns) && (c.w.scope == None || r.imports(r.snap.Sidecars[c.w.scope], c.ns, s))
+}
+
+// preferred says whether the client takes this one of several services with its hostname: its own namespace's first, then
+// a Kubernetes Service, then one exported by name, then the oldest.
+func (r *Resolver) preferred(c *caller, s *service) bool {
+	for _, i := range r.byHost[s.Hostname] {
+		o := &r.services[i]
+		if o != s && r.seesUncontested(c, o) && r.before(c, o, s) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Resolver) before(c *caller, a, b *service) bool {
+	rank := func(s *service) int {
+		n := 0
+		if s.ns != c.ns {
+			n += 4
+		}
+		if s.Entry() {
+			n += 2
+		}
+		if r.public(s) {
+			n++
+		}
+		return n
+	}
+	if ra, rb := rank(a), rank(b); ra != rb {
+		return ra < rb
+	}
+	return a.Object.Older(&b.Object) < 0
+}
+
+func (r *Resolver) exportList(s *service) []string {
+	if len(s.ExportTo) == 0 {
+		return r.snap.Config.DefaultServiceExportTo
+	}
+	return s.ExportTo
+}
+
+func (r *Resolver) public(s *service) bool {
+	list := r.exportList(s)
+	return len(list) == 0 || slices.Contains(list, "*")
+}
+
+// exportedTo applies a service's exportTo: "*" everyone, "~" nobody, "." and names those namespaces (semantics M44).
+func (r *Resolver) exportedTo(s *service, ns *namespace) bool {
+	list := r.exportList(s)
+	switch {
+	case len(list) == 0 || slices.Contains(list, "*"):
+		return true
+	case slices.Contains(list, "~"):
+		return false
+	}
+	for _, e := range list {
+		if e == ns.name || e == "." && s.ns == ns {
+			return true
+		}
+	}
+	return false
+}
+
+// imports applies a Sidecar's egress hosts: an entry "namespace/host" that matches, and no exclusion; or a VirtualService
+// that it imports and that leads to the service.
+func (r *Resolver) imports(sc *mesh.Sidecar, client *namespace, s *service) bool {
+	if sc.Egress == nil {
+		return true
+	}
+	if importsHost(sc, client.name, s.ns.name, s.Hostname) {
+		return true
+	}
+	if excludesHost(sc, client.name, s.ns.name, s.Hostname) {
+		return false
+	}
+	for _, v := range r.snap.VirtualServices {
+		if r.leadsTo(v, s) && r.importsRoute(sc, client.name, v) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Resolver) leadsTo(v *mesh.VirtualService, s *service) bool {
+	for _, d := range v.Destinations {
+		if r.routeHost(d.Host, v.Ref.Namespace) == s.Hostname {
+			return true
+		}
+	}
+	return false
+}
+
+// routeHost completes a short host of a VirtualService with its namespace.
+func (r *Resolver) routeHost(host, ns string) string {
+	if host == "" || strings.ContainsAny(host, ".:*") {
+		return host
+	}
+	return r.fqdn(host, ns)
+}
+
+func (r *Resolver) importsRoute(sc *mesh.Sidecar, client string, v *mesh.VirtualService) bool {
+	if len(v.Gateways) > 0 && !slices.Contains(v.Gateways, "mesh") {
+		return false
+	}
+	list := v.ExportTo
+	if len(list) == 0 {
+		list = r.snap.Config.DefaultVirtualServiceExportTo
+	}
+	if len(list) > 0 && !slices.Contains(list, "*") && !slices.Contains(list, client) && (!slices.Contains(list, ".") || v.Ref.Namespace != client) {
+		return false
+	}
+	for _, h := range v.Hosts {
+		if importsHost(sc, client, v.Ref.Namespace, r.routeHost(h, v.Ref.Namespace)) {
+			return true
+		}
+	}
+	return false
+}
+
+func importsHost(sc *mesh.Sidecar, client, ns, host string) bool {
+	if excludesHost(sc, client, ns, host) {
+		return false
+	}
+	for _, e := range sc.Egress {
+		in, name, ok := strings.Cut(e, "/")
+		if ok && !strings.HasPrefix(in, "~") && inNamespace(in, client, ns) && hostCovers(name, host) {
+			return true
+		}
+	}
+	return false
+}
+
+func excludesHost(sc *mesh.Sidecar, client, ns, host string) bool {
+	for _, e := range sc.Egress {
+		in, name, ok := strings.Cut(e, "/")
+		in, excluded := strings.CutPrefix(in, "~")
+		if in == "" {
+			in = "*"
+		}
+		if ok && excluded && inNamespace(in, client, ns) && hostCovers(name, host) {
+			return true
+		}
+	}
+	return false
+}
+
+func inNamespace(pattern, client, ns string) bool {
+	return pattern == "*" || pattern == ns || pattern == "." && client == ns
+}
+
+// hostCovers says whether a host pattern, which may begin with a wildcard, covers a host.
+func hostCovers(pattern, host string) bool {
+	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
+		return strings.HasSuffix(strings.TrimPrefix(host, "*"), suffix)
+	}
+	return pattern == host
+}
+
+// unknownDestination is where a client's sidecar sends what is not in its registry (semantics M46).
+func (r *Resolver) unknownDestination(c *caller) Outbound {
+	mode := r.snap.Config.OutboundTrafficPolicy
+	if c.w.scope != None {
+		if own := r.snap.Sidecars[c.w.scope].OutboundTrafficPolicy; own != mesh.OutboundUnset {
+			mode = own
+		}
+	}
+	if mode == mesh.OutboundRegistryOnly {
+		return OutboundBlackHole
+	}
+	return OutboundPassthrough
+}
