@@ -1,0 +1,104 @@
+package difftest
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Answers maps a question, in words, to its answer. Two sides agree where their Answers are equal.
+type Answers map[string]string
+
+// Difference is one question on which the sides disagree; an empty answer means that a side has none.
+type Difference struct {
+	Question, Istio, Oarlock string
+}
+
+// Compare lists what differs, in order of question.
+func Compare(istio, oarlock Answers) []Difference {
+	var out []Difference
+	for q, a := range istio {
+		if b := oarlock[q]; a != b {
+			out = append(out, Difference{q, a, b})
+		}
+	}
+	for q, b := range oarlock {
+		if _, ok := istio[q]; !ok {
+			out = append(out, Difference{q, "", b})
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Question < out[j].Question })
+	return out
+}
+
+// Question is one target as one client sees it. Service and Namespace are set only where the caller knows which service
+// it means; they are not part of the question.
+type Question struct {
+	Client string // pod.namespace
+	Host   string
+	Port   int
+	Subset string
+}
+
+func (q Question) key(what string) string {
+	return fmt.Sprintf("%s -> %s:%d subset %q %s", q.Client, q.Host, q.Port, q.Subset, what)
+}
+
+func (q Question) scope() string { return fmt.Sprintf("%s sees %s", q.Client, q.Host) }
+
+func serverKey(pod Doc, port int) string {
+	return fmt.Sprintf("%s.%s listens on %d", pod.Name(), pod.Namespace(), port)
+}
+
+// serverPorts are the workload ports asked about: target ports, service ports that are no target ports, and one that
+// nobody declares.
+func serverPorts() []int { return []int{80, 90, 8080, 9090, 7070} }
+
+// targets lists every host, port and subset that a mesh mentions, in order.
+func targets(docs []Doc) []Question {
+	subsets := []string{""}
+	for _, d := range docs {
+		if d.Kind() == "DestinationRule" {
+			for _, s := range list(d.Spec()["subsets"]) {
+				subsets = append(subsets, text(object(s)["name"]))
+			}
+		}
+	}
+	sort.Strings(subsets)
+	subsets = slices.Compact(subsets)
+	var out []Question
+	for _, d := range docs {
+		for _, h := range hosts(d) {
+			for _, p := range list(d.Spec()["ports"]) {
+				for _, s := range subsets {
+					out = append(out, Question{Host: h, Port: servicePort(d, object(p)), Subset: s})
+				}
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Question) int { return strings.Compare(a.key(""), b.key("")) })
+	return slices.Compact(out)
+}
+
+// hosts are the names under which an object can be called; nil where it is no service.
+func hosts(d Doc) []string {
+	switch d.Kind() {
+	case "Service":
+		return []string{d.Name() + "." + d.Namespace() + ".svc." + clusterDomain}
+	case "ServiceEntry":
+		var out []string
+		for _, h := range list(d.Spec()["hosts"]) {
+			out = append(out, text(h))
+		}
+		return out
+	}
+	return nil
+}
+
+func servicePort(d Doc, port map[string]any) int {
+	if d.Kind() == "Service" {
+		return number(port["port"])
+	}
+	return number(port["number"])
+}
