@@ -444,6 +444,127 @@ func TestNoInit(t *testing.T) {
 	}
 }
 
+// TestNoMutablePackageVariables holds that a package variable is set where it is declared and never again. It goes by
+// names and does not look inside what a variable points to, so a table is fine as long as nobody writes to it by name.
+func TestNoMutablePackageVariables(t *testing.T) {
+	for _, p := range readPackages(t) {
+		vars := p.variables()
+		for _, f := range p.files {
+			if f.test {
+				continue
+			}
+			for _, d := range f.tree.Decls {
+				fn, ok := d.(*ast.FuncDecl)
+				if !ok || fn.Body == nil {
+					continue
+				}
+				local := localNames(fn)
+				for _, id := range written(fn.Body) {
+					if vars[id.Name] && !local[id.Name] {
+						t.Errorf("%s: %s writes to the package variable %s", f.set.Position(id.Pos()), fn.Name.Name, id.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// variables names the package variables that code, not tests, declares.
+func (p *goPackage) variables() map[string]bool {
+	out := map[string]bool{}
+	for _, f := range p.files {
+		for _, d := range f.tree.Decls {
+			if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.VAR && !f.test {
+				for _, spec := range g.Specs {
+					for _, n := range spec.(*ast.ValueSpec).Names {
+						out[n.Name] = true
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// localNames names whatever a function declares, its parameters included; such a name may hide a package variable.
+func localNames(fn *ast.FuncDecl) map[string]bool {
+	out := map[string]bool{}
+	ast.Inspect(fn, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Field:
+			for _, id := range n.Names {
+				out[id.Name] = true
+			}
+		case *ast.ValueSpec:
+			for _, id := range n.Names {
+				out[id.Name] = true
+			}
+		case *ast.AssignStmt:
+			for _, e := range n.Lhs {
+				if id, ok := e.(*ast.Ident); ok && n.Tok == token.DEFINE {
+					out[id.Name] = true
+				}
+			}
+		case *ast.RangeStmt:
+			for _, e := range []ast.Expr{n.Key, n.Value} {
+				if id, ok := e.(*ast.Ident); ok && n.Tok == token.DEFINE {
+					out[id.Name] = true
+				}
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// written lists the names at the root of whatever a body assigns to, counts up or down, or takes the address of.
+func written(body *ast.BlockStmt) []*ast.Ident {
+	var out []*ast.Ident
+	add := func(e ast.Expr) {
+		if id := rootName(e); id != nil {
+			out = append(out, id)
+		}
+	}
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.AssignStmt:
+			if n.Tok != token.DEFINE {
+				for _, e := range n.Lhs {
+					add(e)
+				}
+			}
+		case *ast.IncDecStmt:
+			add(n.X)
+		case *ast.UnaryExpr:
+			if n.Op == token.AND {
+				add(n.X)
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// rootName gives a of a, a.b, a[i] and *a.
+func rootName(e ast.Expr) *ast.Ident {
+	for {
+		switch x := e.(type) {
+		case *ast.Ident:
+			return x
+		case *ast.SelectorExpr:
+			e = x.X
+		case *ast.IndexExpr:
+			e = x.X
+		case *ast.StarExpr:
+			e = x.X
+		case *ast.ParenExpr:
+			e = x.X
+		default:
+			return nil
+		}
+	}
+}
+
 // wellTested are the packages whose judgement everything else trusts: tests and text cases outweigh the code.
 var wellTested = []string{"resolve", "vet", "plan", "graph", "sniff", "proxy", "ca"}
 
