@@ -1,0 +1,97 @@
+package graph
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/oarlock/oarlock/mesh"
+)
+
+// Label is what a drawing writes on an edge: the port, the subset, the declared status in the words of the dialect, and the lock.
+func (g *Graph) Label(e *Edge) string {
+	var parts []string
+	if e.Port != 0 {
+		parts = append(parts, strconv.FormatUint(uint64(e.Port), 10))
+	}
+	if e.Subset != "" {
+		parts = append(parts, "("+e.Subset+")")
+	}
+	if e.Declared != nil {
+		parts = append(parts, e.Declared.Verdict.Status.Word(g.Dialect))
+	}
+	if e.Lock != LockUnknown {
+		parts = append(parts, e.Lock.String())
+	}
+	return strings.Join(parts, " ")
+}
+
+// WriteDOT draws the graph for Graphviz: a cluster for each namespace, services as ovals with dotted lines to their
+// workloads, calls as arrows. An unknown lock is grey; only what was seen gets a colour.
+func (g *Graph) WriteDOT(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("digraph mesh {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\"];\n")
+	for _, ns := range g.Nodes {
+		if ns.Kind == NodeNamespace {
+			g.dotCluster(&b, ns.Name)
+		}
+	}
+	for i := range g.Nodes {
+		if n := &g.Nodes[i]; n.Kind != NodeNamespace && (n.Namespace == "" || n.Kind == NodeEgress) {
+			fmt.Fprintf(&b, "  %s\n", dotNode(n))
+		}
+	}
+	for i := range g.Nodes {
+		for _, to := range g.Nodes[i].Endpoints {
+			fmt.Fprintf(&b, "  %s -> %s [style=dotted, arrowhead=none];\n", dotQuote(g.Nodes[i].ID), dotQuote(to))
+		}
+	}
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		style := ""
+		if e.Weak() {
+			style = ", style=dashed"
+		}
+		fmt.Fprintf(&b, "  %s -> %s [label=%s, color=%s%s];\n", dotQuote(e.From), dotQuote(e.To), dotQuote(g.Label(e)), lockColour(e.Lock), style)
+	}
+	b.WriteString("}\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (g *Graph) dotCluster(b *strings.Builder, namespace string) {
+	fmt.Fprintf(b, "  subgraph %s {\n    label=%s;\n", dotQuote("cluster_"+namespace), dotQuote(namespace))
+	for i := range g.Nodes {
+		if n := &g.Nodes[i]; n.Namespace == namespace && n.Kind != NodeNamespace && n.Kind != NodeEgress {
+			fmt.Fprintf(b, "    %s\n", dotNode(n))
+		}
+	}
+	b.WriteString("  }\n")
+}
+
+func dotNode(n *Node) string {
+	shape := map[NodeKind]string{NodeWorkload: "box", NodeService: "ellipse", NodeIngress: "house", NodeEgress: "hexagon"}[n.Kind]
+	return fmt.Sprintf("%s [label=%s, shape=%s];", dotQuote(n.ID), dotQuote(n.label()), shape)
+}
+
+// label adds to a name what must not be overlooked.
+func (n *Node) label() string {
+	switch {
+	case n.Gateway:
+		return n.Name + " (gateway)"
+	case n.Kind == NodeWorkload && n.Capture == mesh.CaptureNone:
+		return n.Name + " (no sidecar)"
+	case n.Kind == NodeWorkload && n.Capture == mesh.CaptureAmbient:
+		return n.Name + " (ambient)"
+	}
+	return n.Name
+}
+
+func lockColour(l Lock) string {
+	return [...]string{"gray50", "forestgreen", "orange", "red", "black"}[l]
+}
+
+func dotQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
+}

@@ -1,0 +1,175 @@
+package graph
+
+import (
+	"strings"
+
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/resolve"
+)
+
+// Lock says in one word what is known of an edge. The zero value is unknown, so that an edge that nobody looked at never
+// passes for an open one.
+type Lock uint8
+
+// The locks.
+const (
+	LockUnknown Lock = iota // no traffic was seen
+	LockLocked              // all traffic is mTLS
+	LockMixed               // some is, some is not
+	LockOpen                // plaintext
+	LockBroken              // refused
+)
+
+// String gives unknown, locked, mixed, open or broken.
+func (l Lock) String() string {
+	return [...]string{"unknown", "locked", "mixed", "open", "broken"}[l]
+}
+
+// NodeKind is what a node stands for.
+type NodeKind uint8
+
+// The kinds of nodes.
+const (
+	NodeNamespace NodeKind = iota // holds workloads and services
+	NodeWorkload
+	NodeService
+	NodeIngress // a Gateway whose workload is not in the snapshot
+	NodeEgress  // a host outside the mesh, or one that the mesh does not know
+)
+
+// String gives namespace, workload, service, ingress or egress.
+func (k NodeKind) String() string {
+	return [...]string{"namespace", "workload", "service", "ingress", "egress"}[k]
+}
+
+// Node is one box of the graph.
+type Node struct {
+	ID        string // unique and stable: "workload/shop/web.Deployment", "service/api.shop.svc.cluster.local", "egress/db.example.com"
+	Kind      NodeKind
+	Namespace string       // "" for an egress node of an unknown host
+	Name      string       // short, as a person would say it
+	At        Place        // the object that it stands for; zero for an unknown host
+	Capture   mesh.Capture // of a workload
+	Gateway   bool         // a workload that a Gateway selects
+	Endpoints []string     // of a service: the IDs of the workloads behind it, in order
+}
+
+// Place is an object with the position at which it was read.
+type Place struct {
+	mesh.Ref
+	mesh.Origin
+}
+
+// SourceKind is the sort of place that declares an edge.
+type SourceKind uint8
+
+// The sources, strongest first.
+const (
+	SourceCall    SourceKind = iota // the workload says it itself: annotation or argument
+	SourceRoute                     // a VirtualService routes a gateway's traffic there
+	SourceSidecar                   // a Sidecar lets the workload see the host: it may call, which is not to say that it does
+)
+
+// String gives call, route or sidecar-egress.
+func (k SourceKind) String() string { return [...]string{"call", "route", "sidecar-egress"}[k] }
+
+// Source is one place that declares an edge.
+type Source struct {
+	Kind SourceKind
+	Text string // for people: `annotation oarlock.dev/calls`, `VirtualService shop/web`
+	At   Place  // the object that says it, and where
+}
+
+// Edge is a client and a port of what it calls.
+type Edge struct {
+	From, To string // IDs of nodes
+	Port     uint32 // service port; 0 where neither the source nor the service says one
+	Subset   string // of a route
+
+	// Declared is what the policies say should happen; nil where the client or the port is not known.
+	Declared *Declared
+	Sources  []Source // strongest first, at least one
+	Lock     Lock
+	Reason   string // why the lock is what it is, or why there is no verdict
+}
+
+// Weak says whether nothing but Sidecars declares the edge.
+func (e *Edge) Weak() bool {
+	for _, s := range e.Sources {
+		if s.Kind != SourceSidecar {
+			return false
+		}
+	}
+	return true
+}
+
+// Declared is a verdict with the names of what decided it.
+type Declared struct {
+	Verdict resolve.Verdict
+	Policy  Place // zero without one
+	Rule    Place // zero without one
+}
+
+// Graph is the whole picture.
+type Graph struct {
+	Version string // of the snapshot
+	Dialect mesh.Dialect
+	Nodes   []Node // by kind, then ID
+	Edges   []Edge // by From, To, Port, Subset
+}
+
+// Node finds a node by its ID; nil where there is none.
+func (g *Graph) Node(id string) *Node {
+	for i := range g.Nodes {
+		if g.Nodes[i].ID == id {
+			return &g.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// In gives the part of the graph that touches a namespace: its edges, the nodes at their ends, and all that lives in the
+// namespace.
+func (g *Graph) In(namespace string) *Graph {
+	out := &Graph{Version: g.Version, Dialect: g.Dialect}
+	inside := make(map[string]bool)
+	for _, n := range g.Nodes {
+		if n.Namespace == namespace {
+			inside[n.ID] = true
+		}
+	}
+	keep := make(map[string]bool)
+	for _, e := range g.Edges {
+		if inside[e.From] || inside[e.To] {
+			out.Edges = append(out.Edges, e)
+			keep[e.From], keep[e.To] = true, true
+		}
+	}
+	namespaces := map[string]bool{namespace: true}
+	for _, n := range g.Nodes {
+		if keep[n.ID] {
+			namespaces[n.Namespace] = true
+		}
+	}
+	for _, n := range g.Nodes {
+		if keep[n.ID] || inside[n.ID] || n.Kind == NodeNamespace && namespaces[n.Name] {
+			out.Nodes = append(out.Nodes, n)
+		}
+	}
+	return out
+}
+
+func workloadID(r mesh.Ref) string {
+	return "workload/" + r.Namespace + "/" + r.Name + "." + string(r.Kind)
+}
+
+func serviceID(s *mesh.Service) string {
+	if s.External {
+		return egressID(s.Hostname)
+	}
+	return "service/" + s.Hostname
+}
+
+func egressID(host string) string { return "egress/" + strings.ToLower(host) }
+
+func ingressID(r mesh.Ref) string { return "ingress/" + r.Namespace + "/" + r.Name }
