@@ -25,11 +25,12 @@ func Marshal(t mesh.Tree) []byte {
 // style is how a document is laid out.
 type style struct {
 	step  int  // of a mapping inside a mapping
-	dash  int  // of a sequence inside a mapping: 0 or more
+	seq   int  // of a sequence inside a mapping: 0 or more
 	quote byte // of strings that need quotes
+	json  bool // every string and key is quoted as JSON wants it
 }
 
-func plainStyle() style { return style{step: 2, dash: 2, quote: '"'} }
+func plainStyle() style { return style{step: 2, seq: 2, quote: '"'} }
 
 // styleOf takes the layout of a document: the first nested mapping and sequence decide, and the most frequent quotes.
 func styleOf(root *yaml.Node) style {
@@ -40,17 +41,21 @@ func styleOf(root *yaml.Node) style {
 		st.step = w.step
 	}
 	if w.sequence {
-		st.dash = w.dash
+		st.seq = w.seq
 	}
 	if w.single > w.double {
 		st.quote = '\''
 	}
+	if first := root.Content; len(first) > 0 && root.Style&yaml.FlowStyle != 0 && first[0].Line > root.Line && first[0].Column > 1 {
+		st.step = first[0].Column - 1
+	}
+	st.json = root.Style&yaml.FlowStyle != 0 && len(root.Content) > 0 && root.Content[0].Style&yaml.DoubleQuotedStyle != 0
 	return st
 }
 
 // styleWalk gathers what a document's nodes show of its layout.
 type styleWalk struct {
-	step, dash     int
+	step, seq      int
 	sequence       bool
 	single, double int
 }
@@ -77,7 +82,7 @@ func (w *styleWalk) pair(key, value *yaml.Node) {
 	case value.Kind == yaml.MappingNode && w.step == 0:
 		w.step = depth
 	case value.Kind == yaml.SequenceNode && !w.sequence:
-		w.dash, w.sequence = depth, true
+		w.seq, w.sequence = depth, true
 	}
 }
 
@@ -175,7 +180,7 @@ func (st style) pair(key string, v any, col int) string {
 		}
 	case []any:
 		if len(w) > 0 {
-			return text + "\n" + st.block(v, col+st.dash)
+			return text + "\n" + st.block(v, col+st.seq)
 		}
 	}
 	return text + " " + st.inline(v, false)
@@ -215,7 +220,10 @@ func jsonText(v any) string {
 
 // str prints a string with quotes where it needs them.
 func (st style) str(s string, flow bool) string {
-	if plainText(s, flow) {
+	switch {
+	case st.json:
+		return jsonText(s)
+	case plainText(s, flow):
 		return s
 	}
 	return quoted(s, st.quote)
@@ -223,10 +231,12 @@ func (st style) str(s string, flow bool) string {
 
 // key prints a key. A whole number needs no quotes: keys are always strings once they are read.
 func (st style) key(k string) string {
-	if decimal.MatchString(k) {
+	switch {
+	case st.json:
+		return jsonText(k)
+	case decimal.MatchString(k):
 		return k
-	}
-	if len(k) > 100 {
+	case len(k) > 100: // the parser wants a plain key's colon within 1024 bytes
 		return quoted(k, '"')
 	}
 	return st.str(k, true)
@@ -251,16 +261,16 @@ func quoted(s string, quote byte) string {
 		case !mustEscape(r):
 			b.WriteRune(r)
 		case r <= 0xffff:
-			b.WriteString(`\u` + hex(r, 4))
+			b.WriteString(`\u` + hexDigits(r, 4))
 		default:
-			b.WriteString(`\U` + hex(r, 8))
+			b.WriteString(`\U` + hexDigits(r, 8))
 		}
 	}
 	b.WriteByte('"')
 	return b.String()
 }
 
-func hex(r rune, width int) string {
+func hexDigits(r rune, width int) string {
 	h := strconv.FormatInt(int64(r), 16)
 	return strings.Repeat("0", width-len(h)) + h
 }
