@@ -35,7 +35,7 @@ func (b *builder) warn(o *mesh.Object, hint, format string, args ...any) {
 }
 
 // add takes over one document. Of objects with the same Ref, whatever their API versions, the first one is kept.
-func (b *builder) add(d *document) {
+func (b *builder) add(d *decoded) {
 	if b.byRef == nil {
 		b.byRef, b.unknown, b.count = map[mesh.Ref]*object{}, map[string]int{}, map[mesh.Kind]int{}
 	}

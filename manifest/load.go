@@ -55,8 +55,8 @@ func Load(files []File, opt Options) (*mesh.Snapshot, []mesh.Problem) {
 	return b.snap, sortProblems(b.problems)
 }
 
-// document is what one chunk came to.
-type document struct {
+// decoded is what one chunk came to.
+type decoded struct {
 	objects  []object
 	problems []mesh.Problem
 	hash     [sha256.Size]byte
@@ -66,8 +66,8 @@ type document struct {
 const batchSize = 32
 
 // decodeAll reads documents on all processors. Each result stands at the index of its chunk.
-func decodeAll(chunks []chunk) []document {
-	out := make([]document, len(chunks))
+func decodeAll(chunks []chunk) []decoded {
+	out := make([]decoded, len(chunks))
 	var next atomic.Int64
 	var workers errgroup.Group
 	for range min(runtime.GOMAXPROCS(0), 1+len(chunks)/batchSize) {
@@ -89,7 +89,7 @@ func decodeAll(chunks []chunk) []document {
 }
 
 // contentHash is the same for the same documents, in whatever files and order they stand.
-func contentHash(documents []document, d mesh.Dialect, opt Options) string {
+func contentHash(documents []decoded, d mesh.Dialect, opt Options) string {
 	hashes := make([][sha256.Size]byte, len(documents))
 	for i := range documents {
 		hashes[i] = documents[i].hash
