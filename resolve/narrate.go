@@ -326,7 +326,6 @@ func legacyScopeText(p *mesh.Policy, s *service, sp *port) string {
 }
 
 func (r *Resolver) whyLegacyLost(p *mesh.Policy, s *service, sp *port, w *workload, g group) (Cause, TieBreak, string) {
-	winner := &r.snap.Policies[g.policy.policy].Object
 	switch {
 	case p.Ref.Kind == mesh.KindMeshPolicy && p.Ref.Name != "default":
 		return CauseNotDefault, TieNone, "is not called default: only that MeshPolicy is read"
@@ -347,5 +346,5 @@ func (r *Resolver) whyLegacyLost(p *mesh.Policy, s *service, sp *port, w *worklo
 	if r.dialect < mesh.Dialect14 {
 		return CauseUnspecified, TieUnspecified, "covers the same scope as " + won.Ref.String() + ": " + r.dialect.String() + " does not say which wins; taken by name"
 	}
-	return lostByAge(winner, &p.Object, "covers the same scope")
+	return lostByAge(&won.Object, &p.Object, "covers the same scope")
 }

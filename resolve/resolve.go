@@ -58,31 +58,18 @@ func (r *Resolver) toService(c *caller, t Target, tr *trace) Verdict {
 	if k < 0 {
 		return r.noPort(tr, t)
 	}
-	p := &s.ports[k]
+	return r.toPort(c, t, s, &s.ports[k], tr)
+}
+
+// toPort resolves a call of one port of a service.
+func (r *Resolver) toPort(c *caller, t Target, s *service, p *port, tr *trace) Verdict {
 	if p.protocol.Class == ProtocolUDP {
 		tr.udp(p)
 		return Verdict{Status: StatusNotCaptured, Server: ServerDisable, Wire: WireUnknown, Outbound: OutboundDirect, Cause: CauseUDP, Policy: None, Rule: None}
 	}
 	send := r.towards(c, s, p, t.Subset, tr)
 	sum := tally{legacyWords: r.dialect == mesh.Dialect12 || r.dialect == mesh.Dialect13}
-	switch {
-	case t.Workload != nil:
-		r.meetOne(&sum, c, s, p, &send, r.workload[t.Workload], tr)
-	case t.Subset != "" && send.subset != nil:
-		for _, w := range s.endpoints {
-			if selects(send.subset.Labels, r.workloads[w].Labels) {
-				r.meetOne(&sum, c, s, p, &send, w, tr)
-			}
-		}
-	case tr != nil:
-		for _, w := range s.endpoints {
-			r.meetOne(&sum, c, s, p, &send, w, tr)
-		}
-	default:
-		for _, g := range p.groups {
-			r.meetGroup(&sum, c, p, &send, g, nil)
-		}
-	}
+	r.meetEndpoints(&sum, c, t, s, p, &send, tr)
 	if sum.groups == 0 {
 		g := r.assumed(s, p)
 		tr.assumed(r, s, p, g)
@@ -94,6 +81,31 @@ func (r *Resolver) toService(c *caller, t Target, tr *trace) Verdict {
 	}
 	tr.finish(r, c, s, p, &send, v)
 	return v
+}
+
+// meetEndpoints meets the endpoints that the target means: one, a subset's, or all of them, by class where nobody asks for
+// their names.
+func (r *Resolver) meetEndpoints(sum *tally, c *caller, t Target, s *service, p *port, send *sending, tr *trace) {
+	var labels map[string]string
+	switch {
+	case t.Workload != nil:
+		if w, ok := r.workload[t.Workload]; ok && slices.Contains(s.endpoints, w) {
+			r.meetOne(sum, c, s, p, send, w, tr)
+		}
+		return
+	case t.Subset != "" && send.subset != nil:
+		labels = send.subset.Labels
+	case tr == nil:
+		for _, g := range p.groups {
+			r.meetGroup(sum, c, p, send, g, nil)
+		}
+		return
+	}
+	for _, w := range s.endpoints {
+		if selects(labels, r.workloads[w].Labels) {
+			r.meetOne(sum, c, s, p, send, w, tr)
+		}
+	}
 }
 
 func (r *Resolver) meetOne(sum *tally, c *caller, s *service, p *port, send *sending, w int32, tr *trace) {

@@ -83,7 +83,7 @@ func (r *Resolver) indexNamespaceRules(id int32, list []int32) {
 		r.rootRules = newRuleIndex()
 	}
 	for _, i := range list {
-		if r.snap.DestinationRules[i].WorkloadSelector != nil {
+		if r.selectorOf(r.snap.DestinationRules[i]) != nil {
 			own.selectors = append(own.selectors, i)
 		}
 	}
@@ -150,7 +150,7 @@ func (r *Resolver) ruleHost(d *mesh.DestinationRule) string {
 
 func (r *Resolver) single(i int32, e exports) *merged {
 	d := r.snap.DestinationRules[i]
-	m := &merged{rules: []int32{i}, exports: e, policy: d.TrafficPolicy, from: None, selector: d.WorkloadSelector}
+	m := &merged{rules: []int32{i}, exports: e, policy: d.TrafficPolicy, from: None, selector: r.selectorOf(d)}
 	if d.TrafficPolicy != nil {
 		m.from = i
 	}
@@ -158,6 +158,14 @@ func (r *Resolver) single(i int32, e exports) *merged {
 		m.subsets = append(m.subsets, subset{&d.Subsets[k], i})
 	}
 	return m
+}
+
+// selectorOf is a rule's workloadSelector, which the legacy dialects do not know.
+func (r *Resolver) selectorOf(d *mesh.DestinationRule) map[string]string {
+	if r.dialect.Legacy() {
+		return nil
+	}
+	return d.WorkloadSelector
 }
 
 // absorb merges rule i into m: subsets with new names are added, and its trafficPolicy counts where m has none (semantics
