@@ -300,7 +300,7 @@ func plainText(s string, flow bool) bool {
 		return false
 	case strings.HasPrefix(s, " ") || strings.HasSuffix(s, " ") || strings.ContainsFunc(s, mustEscape):
 		return false
-	case markerLine([]byte(s), "...") || len(s) > 120 && strings.Contains(s, " "):
+	case isMarker([]byte(s), "...") || len(s) > 120 && strings.Contains(s, " "):
 		return false
 	}
 	return !flow || !strings.ContainsAny(s, ",[]{}") && !strings.Contains(s, ":,")

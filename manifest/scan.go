@@ -39,7 +39,7 @@ func cut(src []byte) []piece {
 		next := nextLine(src, pos)
 		text := bytes.TrimRight(src[pos:next], " \t\r\n")
 		switch {
-		case markerLine(text, "---"):
+		case isMarker(text, "---"):
 			if !directive || cur.content {
 				flush(pos, line)
 			}
@@ -49,7 +49,7 @@ func cut(src []byte) []piece {
 			}
 			cur.content = len(rest) > 0 && rest[0] != '#'
 			directive = false
-		case markerLine(text, "..."):
+		case isMarker(text, "..."):
 			flush(next, line+1)
 		case len(text) > 0 && text[0] == '%' && !cur.content:
 			directive = true
@@ -61,11 +61,6 @@ func cut(src []byte) []piece {
 	}
 	flush(len(src), 0)
 	return out
-}
-
-// markerLine says whether a line is a document marker, with or without something after it.
-func markerLine(line []byte, mark string) bool {
-	return bytes.HasPrefix(line, []byte(mark)) && (len(line) == 3 || line[3] == ' ' || line[3] == '\t')
 }
 
 // nextLine gives the start of the line after the one that pos is in, or the end of src.

@@ -217,8 +217,8 @@ func (s *source) blockEnd(n *yaml.Node, sp *span, flow bool) (int, error) {
 	return child.end, err
 }
 
-// dash finds the dash of a sequence's item: the nearest one above its content in the sequence's column.
-func (s *source) dash(item *yaml.Node, col int) (int, error) {
+// dashOf finds the dash of a sequence's item: the nearest one above its content in the sequence's column.
+func (s *source) dashOf(item *yaml.Node, col int) (int, error) {
 	pos, err := s.offset(item)
 	if err != nil {
 		return 0, err
