@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
@@ -33,8 +34,13 @@ func (run *runner) door(s *statement) *Failure {
 	if s.verb == "mode" {
 		a := answer{run: run}
 		return compare(s, func(want want) string {
-			if want.key == "server" {
+			switch want.key {
+			case "server":
 				return d.server.String()
+			case "min":
+				return run.r.ServerMinVersion()
+			case "trusts":
+				return strings.Join(run.r.PeerPrefixes(), " ")
 			}
 			return a.policy(d.policy)
 		})
@@ -69,7 +75,6 @@ func splitDoor(s string) (string, uint32, error) {
 // that no service leads to is a plain TCP port without a policy; in the current dialect the workload's own mode holds there
 // and the protocol is detected.
 func (run *runner) doorway(w *mesh.Workload, port uint32) doorway {
-	legacy := run.snap.Dialect.Legacy()
 	for _, s := range run.r.ServicesOf(w) {
 		for i := range s.Ports {
 			p := &s.Ports[i]
@@ -77,16 +82,12 @@ func (run *runner) doorway(w *mesh.Workload, port uint32) doorway {
 				continue
 			}
 			d := doorway{class: resolve.PortProtocol(p, run.snap.Dialect).Class}
-			if legacy {
-				d.server, d.policy = run.r.ServerMode(w, s, p.Number)
-			} else {
-				d.server, d.policy = run.r.ServerMode(w, s, port)
-			}
+			d.server, d.policy = run.r.ServerMode(w, s, p.Number)
 			return d
 		}
 	}
 	d := doorway{class: resolve.ProtocolAuto}
-	if legacy {
+	if run.snap.Dialect.Legacy() {
 		d.class = resolve.ProtocolTCP
 	}
 	d.server, d.policy = run.r.ServerMode(w, nil, port)

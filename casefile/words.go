@@ -59,6 +59,8 @@ func keys(verb string) []key {
 		return []key{
 			{name: "server", check: oneOf(serverWords())},
 			{name: "policy", check: checkRef(mesh.KindPolicy, mesh.KindMeshPolicy, mesh.KindPeerAuthentication)},
+			{name: "min", check: notEmpty},
+			{name: "trusts", check: notEmpty},
 		}
 	}
 	return nil
