@@ -162,9 +162,14 @@ func (tr *trace) block(r *Resolver, s sending, p *port) {
 	// %.0s swallows the arguments that a text does not use.
 	line := fmt.Sprintf(text+"%.0[1]s%.0[2]s%.0[3]s", s.mode(), p.Number, name)
 	tr.add(StepTLS, Note, s.where, &r.snap.DestinationRules[from].Object, TieNone, "%s", line)
-	if s.tls != nil && (s.mode() == mesh.ClientSimple || s.mode() == mesh.ClientMutual) && r.credentialIgnored(&s) {
+	switch {
+	case !r.noSocket(&s):
+	case s.tls.CredentialName != "":
 		tr.add(StepTLS, Note, CauseCredentialIgnored, &r.snap.DestinationRules[from].Object, TieNone,
 			"names a credential, which sidecars ignore without a workloadSelector: plaintext is sent")
+	default:
+		tr.add(StepTLS, Note, CauseCredentialIgnored, &r.snap.DestinationRules[from].Object, TieNone,
+			"says MUTUAL and names no certificate and key: plaintext is sent")
 	}
 }
 

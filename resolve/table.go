@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"math"
 	"slices"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -124,11 +125,17 @@ func (t *Table) classOf(c Client) int32 {
 	return t.of[t.r.workload[c.Workload]]
 }
 
-// renumber follows the winners to their indices in the next snapshot.
+// renumber follows the winners to their indices in the next snapshot. Cells that name none of those that moved are shared
+// with the old table.
 func (t *Table) renumber(d delta) {
+	policies, rules := firstMoved(d.policies), firstMoved(d.rules)
+	stays := func(v Verdict) bool { return v.Policy < policies && v.Rule < rules }
 	for k, row := range t.rows {
-		t.rows[k] = make([][]Verdict, len(row))
+		t.rows[k] = slices.Clone(row)
 		for id, cells := range row {
+			if !slices.ContainsFunc(cells, func(v Verdict) bool { return !stays(v) }) {
+				continue
+			}
 			cells = slices.Clone(cells)
 			for i := range cells {
 				cells[i].Policy = moved(d.policies, cells[i].Policy)
@@ -137,6 +144,16 @@ func (t *Table) renumber(d delta) {
 			t.rows[k][id] = cells
 		}
 	}
+}
+
+// firstMoved is the first index that is another now; beyond every index where none is.
+func firstMoved(to []int32) int32 {
+	for i, k := range to {
+		if k != int32(i) {
+			return int32(i)
+		}
+	}
+	return math.MaxInt32
 }
 
 func moved(to []int32, i int32) int32 {
@@ -150,30 +167,26 @@ func moved(to []int32, i int32) int32 {
 func (t *Table) refill(old *Table, d delta) []*mesh.Service {
 	var changed []int32
 	for k := range t.classes {
-		who := t.r.caller(t.classes[k].Client)
-		from := int(old.classOf(t.classes[k].Client))
-		touched := d.services
-		if d.reclassify {
-			touched = d.anyClient
-		} else if who.ns != nil {
-			touched = slices.Concat(touched, d.byClient[who.ns.id])
-		}
+		touched := t.touched(k, d)
 		if len(touched) == 0 {
 			continue
 		}
+		from := int(old.classOf(t.classes[k].Client))
 		t.rows[k] = slices.Clone(t.rows[k])
-		var owned []int32
+		owned := map[int32]bool{}
 		for _, i := range touched {
-			id := t.r.services[i].ns.id
-			if !slices.Contains(owned, id) {
+			if id := t.r.services[i].ns.id; !owned[id] {
 				t.rows[k][id] = slices.Clone(t.rows[k][id])
-				owned = append(owned, id)
+				owned[id] = true
 			}
 			t.fill(k, i)
 			if t.cellsDiffer(old, k, from, i) {
 				changed = append(changed, i)
 			}
 		}
+	}
+	if d.reclassify {
+		changed = append(changed, t.regrouped(old, d)...)
 	}
 	slices.Sort(changed)
 	changed = slices.Compact(changed)
@@ -182,6 +195,31 @@ func (t *Table) refill(old *Table, d delta) []*mesh.Service {
 		out[k] = t.r.services[i].Service
 	}
 	return out
+}
+
+// touched lists the services whose cells in one row a delta may change.
+func (t *Table) touched(class int, d delta) []int32 {
+	if d.reclassify {
+		return d.anyClient
+	}
+	if who := t.r.caller(t.classes[class].Client); who.ns != nil {
+		return slices.Concat(d.services, d.byClient[who.ns.id])
+	}
+	return d.services
+}
+
+// regrouped lists the services with another verdict for clients that have joined another class.
+func (t *Table) regrouped(old *Table, d delta) []int32 {
+	var changed []int32
+	for from, c := range old.classes {
+		k := int(t.classOf(c.Client))
+		for _, i := range d.anyClient {
+			if t.cellsDiffer(old, k, from, i) {
+				changed = append(changed, i)
+			}
+		}
+	}
+	return changed
 }
 
 func (t *Table) cellsDiffer(old *Table, k, from int, i int32) bool {

@@ -36,10 +36,10 @@ func (s *sending) mode() mesh.ClientMode {
 	return s.tls.Mode
 }
 
-// block is a tls block with the place that it stands in.
+// block is a tls block with the place that it stands in, and what the same settings say of load balancing.
 type block struct {
 	tls   *mesh.ClientTLS
-	lb    string
+	lb    string // loadBalancer.simple in force for the cluster
 	where Cause
 }
 
@@ -91,13 +91,34 @@ func (r *Resolver) blockFor(m *merged, sub *subset, sp *mesh.Port, automatic boo
 		return block{own.tls, own.lb, where}, sub.from
 	case r.dialect.Legacy() && automatic, entry && !r.dialect.Legacy():
 		return block{lb: own.lb, where: CauseSubsetBare}, sub.from
-	case own.lb != "":
+	}
+	if own.lb != "" {
 		top.lb = own.lb
 	}
 	if top.tls != nil {
 		top.where = CauseInherited
 	}
 	return top, m.from
+}
+
+// balancing says whether a cluster keeps the original destination, and whether the control plane looks at the service's
+// endpoints for that reason before it starts auto mTLS. The two differ: the first follows port entries and passes from the
+// service to its subsets, the second reads the top level alone, the subset's where there is one.
+func (r *Resolver) balancing(s *service, m *merged, sub *subset, sp *mesh.Port) (original, asked bool) {
+	const passthrough = "PASSTHROUGH"
+	original = s.Resolution == mesh.ResolutionPassthrough
+	asked = original
+	if m == nil {
+		return original, asked
+	}
+	top, _ := r.portBlock(m.policy, sp)
+	original = original || top.lb == passthrough
+	if sub == nil {
+		return original, asked || m.policy != nil && m.policy.LoadBalancer == passthrough
+	}
+	own, _ := r.blockFor(m, sub, sp, false)
+	atTop := sub.TrafficPolicy != nil && sub.TrafficPolicy.LoadBalancer == passthrough
+	return original || own.lb == passthrough || atTop, asked || atTop
 }
 
 // endpointMode is the mode by which the current control plane marks endpoints: unlike the cluster's, it lets a port entry
@@ -141,19 +162,18 @@ func (r *Resolver) towards(c *caller, s *service, p *port, subsetName string, tr
 	}
 	out.rule = r.inForce(c, s)
 	tr.rules(r, c, s, out.rule)
-	lb := ""
 	if out.rule != nil {
 		if subsetName != "" {
 			out.subset = out.rule.subset(subsetName)
 		}
 		var b block
 		b, out.from = r.blockFor(out.rule, out.subset, p.Port, r.autoApplies(s, p))
-		out.tls, out.where, lb = b.tls, b.where, b.lb
+		out.tls, out.where = b.tls, b.where
 		out.endpoint = endpointMode(out.rule, out.subset, p.Port)
 		tr.block(r, out, p)
 	}
 	if out.tls == nil {
-		out.auto, out.cause = r.autoFor(s, p, lb)
+		out.auto, out.cause = r.autoFor(s, p, &out)
 		tr.auto(r, s, p, out)
 	}
 	return out
@@ -171,18 +191,18 @@ func (s *service) outside() bool {
 }
 
 // autoFor decides a missing tls block.
-func (r *Resolver) autoFor(s *service, p *port, lb string) (autoScope, Cause) {
+func (r *Resolver) autoFor(s *service, p *port, snd *sending) (autoScope, Cause) {
 	switch {
 	case !r.auto:
 		return autoNone, CauseNone
 	case s.outside():
-		return autoNever, CauseExternal
+		return autoNone, CauseExternal
 	case r.dialect.Legacy():
 		return r.autoLegacy(s, p)
 	}
-	original := s.Resolution == mesh.ResolutionPassthrough || lb == "PASSTHROUGH"
+	original, asked := r.balancing(s, snd.rule, snd.subset, p.Port)
 	switch {
-	case original && p.unready:
+	case asked && p.unready:
 		return autoNever, CauseHeadlessFallback
 	case p.hint.mode == mesh.ModeDisable:
 		return autoNever, CauseHint
@@ -218,7 +238,7 @@ func (r *Resolver) starts(s *sending, g group) mesh.ClientMode {
 	}
 	switch mode := s.mode(); mode {
 	case mesh.ClientSimple, mesh.ClientMutual:
-		if r.credentialIgnored(s) {
+		if r.noSocket(s) {
 			return mesh.ClientUnset
 		}
 		return mode
@@ -239,10 +259,18 @@ func (r *Resolver) marked(s *sending, g group) bool {
 	return g.policy.mode != mesh.ModeDisable
 }
 
-// credentialIgnored says whether the rule's credentialName leaves a sidecar without a TLS socket (semantics M35).
-func (r *Resolver) credentialIgnored(s *sending) bool {
-	return !r.dialect.Legacy() && s.tls.CredentialName != "" && s.rule.selector == nil &&
-		!strings.HasPrefix(s.tls.CredentialName, "configmap://")
+// noSocket says whether the control plane leaves the cluster without a TLS socket, so that plaintext is sent: the rule
+// names a credential and has no workloadSelector, or asks for MUTUAL without naming a certificate (semantics M35).
+func (r *Resolver) noSocket(s *sending) bool {
+	t := s.tls
+	if r.dialect.Legacy() || t == nil {
+		return false
+	}
+	if t.CredentialName != "" {
+		return s.rule.selector == nil && !strings.HasPrefix(t.CredentialName, "configmap://") &&
+			(t.Mode == mesh.ClientSimple || t.Mode == mesh.ClientMutual)
+	}
+	return t.Mode == mesh.ClientMutual && (t.ClientCertificate == "" || t.PrivateKey == "")
 }
 
 // meshCertificate says whether a MUTUAL block presents a certificate of the mesh's own root, as far as a path can tell.

@@ -124,9 +124,6 @@ func (r *Resolver) imports(sc *mesh.Sidecar, client *namespace, s *service) bool
 	if importsHost(sc, client.name, s.ns.name, s.Hostname) {
 		return true
 	}
-	if excludesHost(sc, client.name, s.ns.name, s.Hostname) {
-		return false
-	}
 	for _, v := range r.snap.VirtualServices {
 		if r.leadsTo(v, s) && r.importsRoute(sc, client.name, v) {
 			return true
