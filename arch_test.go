@@ -525,7 +525,7 @@ func localNames(fn *ast.FuncDecl) map[string]bool {
 func written(body *ast.BlockStmt) []*ast.Ident {
 	var out []*ast.Ident
 	add := func(e ast.Expr) {
-		if id := rootName(e); id != nil {
+		if id := rootName(e); id != nil && id.Name != "_" {
 			out = append(out, id)
 		}
 	}
