@@ -1,0 +1,301 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/resolve"
+	"github.com/spf13/cobra"
+)
+
+// The width of an explanation: that of the terminal within these limits, and textWidth in a pipe.
+const (
+	textWidth    = 80
+	leastText    = 40
+	greatestText = 110
+)
+
+func newExplainCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain CLIENT SERVICE:PORT",
+		Short: "Why a connection gets the TLS that it gets, with every policy and rule considered",
+		Long: `Why a connection gets the TLS that it gets: the verdict, and each policy and rule
+that was considered, in order, which one won and why the others lost, with file and line.
+
+SERVICE may also be a host outside the mesh or a pod's address, HOST|SUBSET one subset.
+The port may be left out where the service has only one.`,
+		Example: `  oarlock -f DIR explain web.shop api:8080
+  oarlock -f DIR explain outside api.shop:http -o json`,
+		Args: between(2, 2),
+		RunE: func(cmd *cobra.Command, args []string) error { return runExplain(a, cmd, args) },
+
+		ValidArgsFunction: a.completeArgs(a.clientWords, a.serviceWords),
+	}
+}
+
+func runExplain(a *app, cmd *cobra.Command, args []string) error {
+	format, err := a.format("table", "wide", "json", "yaml")
+	if err != nil {
+		return err
+	}
+	l, err := a.open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	c, err := a.client(l, args[0])
+	if err != nil {
+		return err
+	}
+	t, err := a.callee(l, args[1], a.lookupNamespace(c))
+	if err != nil {
+		return err
+	}
+	x := l.resolver.Explain(c, t)
+	if format == "json" || format == "yaml" {
+		err = a.print(format, l.explanationDocument(x))
+	} else {
+		e := &explainer{l: l, x: x, width: textWidth}
+		if a.width > 0 {
+			e.width = min(max(a.width, leastText), greatestText)
+		}
+		e.write()
+		_, err = a.stdout.WriteString(e.b.String())
+	}
+	if err == nil && a.fails(x.Verdict.Status) {
+		return findings()
+	}
+	return err
+}
+
+// callee reads SERVICE[|SUBSET]:PORT: a service, or a pod's address, or a host that the mesh does not know.
+func (a *app) callee(l *loaded, arg, from string) (resolve.Target, error) {
+	if at, err := netip.ParseAddrPort(arg); err == nil {
+		t := resolve.Target{Port: uint32(at.Port()), Workload: l.resolver.ByAddress(at.Addr().String())}
+		if t.Workload == nil {
+			t.Host = at.Addr().String()
+		}
+		return t, nil
+	}
+	name, portName := splitPort(arg)
+	name, subset, _ := strings.Cut(name, "|")
+	s, err := a.service(l, name, from)
+	if err != nil {
+		number, nerr := strconv.ParseUint(portName, 10, 16)
+		if nerr == nil && l.foreign(name) {
+			return resolve.Target{Host: name, Port: uint32(number)}, nil
+		}
+		return resolve.Target{}, err
+	}
+	p, err := a.onePort(s, arg, portName)
+	if err != nil {
+		return resolve.Target{}, err
+	}
+	return resolve.Target{Service: s, Port: p.Number, Subset: subset}, nil
+}
+
+// onePort finds the port, which may be left unsaid where there is no choice.
+func (a *app) onePort(s *mesh.Service, arg, word string) (*mesh.Port, error) {
+	if word != "" {
+		return port(s, word)
+	}
+	if len(s.Ports) == 1 {
+		return &s.Ports[0], nil
+	}
+	_, err := port(s, "")
+	if len(s.Ports) == 0 {
+		return nil, err
+	}
+	return nil, usage(fmt.Errorf("choose port of %s: none is given", s.Hostname), a.again(arg, fmt.Sprintf("%s:%d", arg, s.Ports[0].Number)))
+}
+
+// foreign says whether a name that no service has looks like a host elsewhere, and not like a mistyped service: it has
+// dots, ends neither like a host of the cluster nor in a namespace, and resembles no service.
+func (l *loaded) foreign(name string) bool {
+	i := strings.LastIndexByte(name, '.')
+	if i < 0 || strings.HasSuffix(name, ".svc") || strings.HasSuffix(name, "."+l.snap.Config.ClusterDomain) {
+		return false
+	}
+	return !l.hasNamespace(name[i+1:]) && l.nearestHost(name) == ""
+}
+
+func (l *loaded) hasNamespace(ns string) bool {
+	if l.snap.Namespace(ns) != nil {
+		return true
+	}
+	for _, s := range l.snap.Services {
+		if s.Ref.Namespace == ns {
+			return true
+		}
+	}
+	return false
+}
+
+// explainer writes an explanation as text.
+type explainer struct {
+	l     *loaded
+	x     *resolve.Explanation
+	width int
+	b     strings.Builder
+}
+
+func (e *explainer) write() {
+	v := e.x.Verdict
+	e.wrap("", fmt.Sprintf("%s -> %s", e.l.clientName(e.x.Client), e.callee()))
+	e.wrap("", e.sentence())
+	e.b.WriteByte('\n')
+	n := 0
+	for i, r := range e.x.Reasons {
+		if i == 0 || r.Step != e.x.Reasons[i-1].Step {
+			n++
+			fmt.Fprintf(&e.b, "%d. %s\n", n, e.title(r.Step))
+		}
+		e.reason(r)
+	}
+	if len(e.x.Endpoints) > 1 || v.Wire == resolve.WireMixed {
+		e.b.WriteByte('\n')
+		e.endpoints()
+	}
+}
+
+// callee names what is called.
+func (e *explainer) callee() string {
+	t := e.x.Target
+	host := t.Host
+	switch {
+	case t.Service != nil:
+		host = t.Service.Hostname
+		if t.Subset != "" {
+			host += "|" + t.Subset
+		}
+	case t.Workload != nil:
+		host = e.l.clientName(resolve.Client{Workload: t.Workload}) + " (by its address)"
+		return fmt.Sprintf("%s port %d", host, t.Port)
+	}
+	return fmt.Sprintf("%s:%d", host, t.Port)
+}
+
+// sentence is the verdict in one sentence: `CONFLICT: the client sends plaintext, and ...; 1 of 2 endpoints refuses.`
+func (e *explainer) sentence() string {
+	v := e.x.Verdict
+	s := v.Status.Word(e.l.snap.Dialect) + ": " + clause(v.Cause, v.Wire, v.Client)
+	if v.Refused > 0 && v.Refused < v.Endpoints {
+		verb := "refuse"
+		if v.Refused == 1 {
+			verb = "refuses"
+		}
+		s += fmt.Sprintf("; %d of %d endpoints %s", v.Refused, v.Endpoints, verb)
+	}
+	return s + ". On the wire: " + wireWord(v.Wire) + "."
+}
+
+func wireWord(w resolve.Wire) string {
+	switch w {
+	case resolve.WireRefused:
+		return "nothing, it is refused"
+	case resolve.WireMixed:
+		return "it depends on the endpoint"
+	case resolve.WireUnknown:
+		return "not known"
+	}
+	return w.String()
+}
+
+// title is a step's question.
+func (e *explainer) title(s resolve.Step) string {
+	switch s {
+	case resolve.StepClient:
+		return "client: who calls"
+	case resolve.StepRule:
+		return "rule: which DestinationRule is in force"
+	case resolve.StepTLS:
+		return "tls: which of its tls settings applies"
+	case resolve.StepAuto:
+		return "auto: what auto mTLS makes of it"
+	case resolve.StepPolicy:
+		return "policy: what the server takes"
+	case resolve.StepEndpoint:
+		return "endpoint: what stands there"
+	}
+	return "wire: what comes of it"
+}
+
+// reason writes one object and its fate, or a plain note, and the place on a line of its own.
+func (e *explainer) reason(r resolve.Reason) {
+	text := r.Text
+	if !r.Ref.IsZero() {
+		subject := r.Ref.String()
+		if r.Outcome != resolve.Note {
+			subject += " " + r.Outcome.String()
+		}
+		text = subject + ": " + text
+	}
+	if t := tieText(r.Tie); t != "" {
+		text += " (" + t + ")"
+	}
+	e.wrap("   ", text)
+	if at := r.Origin.String(); at != "" {
+		// A place is never wrapped: it is there to be clicked.
+		fmt.Fprintf(&e.b, "     %s\n", clean(at))
+	}
+}
+
+// tieText says how a tie was broken.
+func tieText(t resolve.TieBreak) string {
+	switch t {
+	case resolve.TieOldest:
+		return "the oldest wins"
+	case resolve.TieName:
+		return "none is known to be older, so the first by name wins"
+	case resolve.TieNewest:
+		return "the newest wins"
+	case resolve.TieUnspecified:
+		return "Istio leaves this to chance; Oarlock takes the first by name"
+	}
+	return ""
+}
+
+// endpoints lists the classes of endpoints where they differ.
+func (e *explainer) endpoints() {
+	e.b.WriteString("endpoints:\n")
+	for _, p := range e.x.Endpoints {
+		policy, _ := e.l.resolver.Policy(p.Policy)
+		name := e.l.endpointName(p)
+		if p.Port != 0 {
+			name += fmt.Sprintf(" port %d", p.Port)
+		}
+		by := ""
+		if !policy.IsZero() {
+			by = " by " + policy.String()
+		}
+		e.wrap("   ", fmt.Sprintf("%s: server %s%s, client sends %s, on the wire %s: %s", name, p.Server, by,
+			sendsWord(p.Sends), wireWord(p.Wire), clause(p.Cause, p.Wire, p.Sends)))
+	}
+}
+
+// sendsWord is what a client starts.
+func sendsWord(m mesh.ClientMode) string {
+	if m == mesh.ClientUnset || m == mesh.ClientDisable {
+		return "plaintext"
+	}
+	return m.String()
+}
+
+// wrap writes text in lines of at most width, the first indented by indent and the rest by two more.
+func (e *explainer) wrap(indent, text string) {
+	line, first := indent, true
+	for _, word := range strings.Fields(clean(text)) {
+		if !first && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > e.width {
+			e.b.WriteString(line + "\n")
+			line, first = indent+"  ", true
+		}
+		if !first {
+			line += " "
+		}
+		line, first = line+word, false
+	}
+	e.b.WriteString(line + "\n")
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// app is one run of the command: its streams and what the global flags say.
+type app struct {
+	stdin  io.Reader
+	stdout *bufio.Writer
+	stderr io.Writer
+	args   []string // as given, for hints
+	flags  flags
+
+	width   int  // of the terminal on stdout in columns; 0 where stdout is no terminal
+	colour  bool // whether stdout may carry colours
+	lenient bool // take in what the API server would refuse, as old ones took it
+	partial bool // some documents could not be read: the answer is about the rest
+
+	cancel context.CancelFunc // of --timeout
+}
+
+// flags are the global flags, as given.
+type flags struct {
+	files         []string
+	mesh          string
+	kubeconfig    string
+	context       string
+	namespace     string
+	allNamespaces bool
+	output        string
+	dialect       choice
+	color         choice
+	failOn        choice
+	verbose       bool
+	timeout       time.Duration
+}
+
+// choice is a flag that takes one word of a list.
+type choice struct {
+	value string
+	words []string
+}
+
+// Set takes one of the words.
+func (c *choice) Set(s string) error {
+	for _, w := range c.words {
+		if s == w {
+			c.value = s
+			return nil
+		}
+	}
+	return fmt.Errorf("want one of %s", c.list())
+}
+
+// String gives the word.
+func (c *choice) String() string { return c.value }
+
+// Type gives what stands for the value in messages.
+func (c *choice) Type() string { return "word" }
+
+// list gives the words for a message.
+func (c *choice) list() string { return strings.Join(c.words, ", ") }
+
+// run is the whole command with its process taken out: it gives the exit status. Scripts run it in the test binary.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: bufio.NewWriterSize(stdout, 64<<10), stderr: stderr, args: args, cancel: func() {}}
+	defer func() { a.cancel() }()
+	if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+			a.width = w
+		}
+	}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(stderr)
+	ran := false
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		ran = true
+		a.colour = a.mayColour()
+		return a.limitTime(cmd)
+	}
+	err := root.ExecuteContext(ctx)
+	// Whatever cobra says before a verb runs is about the command line.
+	other := exitUnreadable
+	if !ran {
+		other = exitUsage
+	}
+	return int(a.end(err, other))
+}
+
+// limitTime puts --timeout on the context that the verb sees.
+func (a *app) limitTime(cmd *cobra.Command) error {
+	switch {
+	case a.flags.timeout < 0:
+		return usage(fmt.Errorf("parse flag --timeout %s: want a duration that is not negative", a.flags.timeout), "")
+	case a.flags.timeout > 0:
+		ctx, cancel := context.WithTimeout(cmd.Context(), a.flags.timeout)
+		a.cancel = cancel
+		cmd.SetContext(ctx)
+	}
+	return nil
+}
+
+// end flushes the answer, reports the error and chooses the exit status.
+func (a *app) end(err error, other exit) exit {
+	if ferr := a.stdout.Flush(); ferr != nil && !errors.Is(ferr, syscall.EPIPE) {
+		// A reader that has seen enough (`| head -1`) is no error.
+		err = errors.Join(err, fmt.Errorf("write standard output: %w", ferr))
+	}
+	code := exitOK
+	if err != nil {
+		f := asFailure(err, other)
+		a.report(f)
+		code = f.code
+	}
+	if a.partial && code <= exitFindings && a.flags.failOn.value != "never" {
+		return exitUnreadable
+	}
+	return code
+}
+
+// report prints an error and its hint.
+func (a *app) report(f *failure) {
+	if f.err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(f.err.Error(), "\n") {
+		fmt.Fprintf(a.stderr, "oarlock: %s\n", clean(line))
+	}
+	if f.try != "" {
+		fmt.Fprintf(a.stderr, "try: %s\n", clean(f.try))
+	}
+}
+
+// note prints a line about the answer on standard error.
+func (a *app) note(format string, args ...any) {
+	fmt.Fprintf(a.stderr, "%s\n", clean(fmt.Sprintf(format, args...)))
+}
+
+// mayColour obeys --color, and with auto the terminal, NO_COLOR and a dumb TERM.
+func (a *app) mayColour() bool {
+	switch a.flags.color.value {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	return a.width > 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "oarlock",
+		Short: "Show, explain and change mutual TLS between the services of a mesh",
+		Long: `Oarlock answers what TLS a connection of a service mesh gets, and why.
+
+It reads Kubernetes and Istio manifests, both generations of policy: MeshPolicy and
+Policy (Istio 1.1 to 1.4), and PeerAuthentication.`,
+		Example: `  oarlock -f manifests tls-check                      every client, every service
+  oarlock -f manifests tls-check web.shop api:8080    one client, one port
+  oarlock -f manifests explain web.shop api:8080      the whole chain, with file and line`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          knownVerb,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(fmt.Errorf("parse flags: %w", err), cmd.CommandPath()+" --help")
+	})
+	a.addFlags(root)
+	root.AddCommand(a.verbs()...)
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.SuggestionsMinimumDistance = 2
+	}
+	return root
+}
+
+// verbs lists every verb, one file each.
+func (a *app) verbs() []*cobra.Command {
+	return []*cobra.Command{
+		newTLSCheckCommand(a),
+		newAuthnCommand(a),
+		newExplainCommand(a),
+		newEdgesCommand(a),
+		newGraphCommand(a),
+		newTestCommand(a),
+		newVersionCommand(a),
+	}
+}
+
+func (a *app) addFlags(root *cobra.Command) {
+	f := &a.flags
+	f.dialect = choice{"auto", mesh.Dialects()}
+	f.color = choice{"auto", []string{"auto", "always", "never"}}
+	f.failOn = choice{"error", []string{"conflict", "error", "warning", "never"}}
+	p := root.PersistentFlags()
+	p.StringArrayVarP(&f.files, "filename", "f", nil, "manifests: `PATH` of a file or directory, or - (repeatable)")
+	p.StringVar(&f.mesh, "mesh", "", "the running local mesh of that `NAME`")
+	p.StringVar(&f.kubeconfig, "kubeconfig", "", "the cluster of that kubeconfig `FILE`")
+	p.StringVar(&f.context, "context", "", "the cluster of that kubeconfig context `NAME`")
+	p.StringVarP(&f.namespace, "namespace", "n", "", "the `NAMESPACE` in which short names are looked up")
+	p.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "every namespace")
+	p.StringVarP(&f.output, "output", "o", "", "print as `FORMAT`: table, wide, json or yaml")
+	p.Var(&f.dialect, "dialect", "the `ISTIO` to read for: "+f.dialect.list())
+	p.Var(&f.color, "color", "`WHEN` to colour: "+f.color.list())
+	p.Var(&f.failOn, "fail-on", "`WHAT` makes the exit status 1: "+f.failOn.list())
+	p.BoolVarP(&f.verbose, "verbose", "v", false, "say more on standard error")
+	p.DurationVar(&f.timeout, "timeout", 0, "give up after this `DURATION`, such as 30s; 0 is never")
+	a.completeFlags(root)
+}
+
+// knownVerb refuses what is no verb, with the nearest one as a hint.
+func knownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	try := cmd.CommandPath() + " --help"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		try = cmd.CommandPath() + " " + near[0]
+	}
+	return usage(fmt.Errorf("run %q: no such verb", args[0]), try)
+}
+
+// atMost is cobra.MaximumNArgs in our words.
+func atMost(n int) cobra.PositionalArgs { return between(0, n) }
+
+// between is cobra.RangeArgs in our words.
+func between(low, high int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= low && len(args) <= high {
+			return nil
+		}
+		verb := strings.TrimPrefix(cmd.CommandPath(), "oarlock ")
+		return usage(fmt.Errorf("run %s: it takes %s, not %s", verb, takes(cmd), plural(len(args), "argument")), cmd.CommandPath()+" --help")
+	}
+}
+
+// takes gives the arguments of a command's usage line.
+func takes(cmd *cobra.Command) string {
+	_, rest, ok := strings.Cut(cmd.Use, " ")
+	if !ok {
+		return "no argument"
+	}
+	return rest
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// table collects rows and prints them in columns, each as wide as its widest cell and padding after it; the last column
+// is not padded, so no line ends in blanks.
+type table struct {
+	header  []string
+	rows    [][]string
+	padding int
+
+	// width is that of the terminal; 0 leaves every column whole. A wider table puts its columns closer together, and if
+	// that is not enough shortens the first column with an ellipsis. Scripts read pipes, so nothing is cut there.
+	width int
+	// paint gives the escape sequence to start a cell with; nil or "" leaves it plain.
+	paint func(col int, cell string) string
+}
+
+// The paddings: of tls-check, which scripts have parsed since 2018, and of every other table (kubectl's).
+const (
+	tlsCheckPadding = 5
+	plainPadding    = 3
+	narrowPadding   = 2
+)
+
+// leastFirst is the width below which the first column is never cut: a name must stay recognisable.
+const leastFirst = 16
+
+// table makes a table for standard output.
+func (a *app) table(padding int, header ...string) *table {
+	t := &table{header: header, padding: padding, width: a.width}
+	if a.colour {
+		t.paint = func(_ int, cell string) string { return statusColour(cell) }
+	}
+	return t
+}
+
+// add appends a row. Cells are cleaned here, as they hold names from files.
+func (t *table) add(cells ...string) {
+	for i, c := range cells {
+		cells[i] = clean(c)
+	}
+	t.rows = append(t.rows, cells)
+}
+
+// write prints the table, header first.
+func (t *table) write(w io.Writer) error {
+	widths := t.fit()
+	var b strings.Builder
+	t.line(&b, t.header, widths, nil)
+	for _, row := range t.rows {
+		t.line(&b, row, widths, t.paint)
+		if b.Len() > 1<<16 {
+			if _, err := io.WriteString(w, b.String()); err != nil {
+				return err
+			}
+			b.Reset()
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// fit measures the columns and narrows them to the terminal.
+func (t *table) fit() []int {
+	widths := make([]int, len(t.header))
+	for _, row := range append([][]string{t.header}, t.rows...) {
+		for i, c := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+		}
+	}
+	total := func() (n int) {
+		for _, w := range widths {
+			n += w + t.padding
+		}
+		return n - t.padding
+	}
+	if t.width == 0 || total() <= t.width {
+		return widths
+	}
+	t.padding = narrowPadding
+	if over := total() - t.width; over > 0 {
+		widths[0] = max(min(widths[0], leastFirst), widths[0]-over)
+	}
+	return widths
+}
+
+func (t *table) line(b *strings.Builder, row []string, widths []int, paint func(int, string) string) {
+	for i, c := range row {
+		if i == 0 {
+			c = shorten(c, widths[0])
+		}
+		start := ""
+		if paint != nil {
+			start = paint(i, c)
+		}
+		b.WriteString(start)
+		b.WriteString(c)
+		if start != "" {
+			b.WriteString("\x1b[0m")
+		}
+		if i < len(row)-1 {
+			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+t.padding))
+		}
+	}
+	b.WriteByte('\n')
+}
+
+// shorten cuts HOST:PORT to width before its port (and subset), so that what distinguishes rows of one host stays:
+// productpage.bookinfo…:9080.
+func shorten(s string, width int) string {
+	n := utf8.RuneCountInString(s)
+	if n <= width {
+		return s
+	}
+	host, tail := s, ""
+	if i := strings.LastIndexAny(s, "|"); i > 0 {
+		host, tail = s[:i], s[i:]
+	} else if i := strings.LastIndexByte(s, ':'); i > 0 {
+		host, tail = s[:i], s[i:]
+	}
+	keep := width - 1 - utf8.RuneCountInString(tail)
+	if keep < 1 {
+		host, tail, keep = s, "", max(width-1, 0)
+	}
+	return string([]rune(host)[:keep]) + "…" + tail
+}
+
+// statusColour colours the words of a STATUS or LOCK column. Colour is an aid: the words say the same.
+func statusColour(cell string) string {
+	switch cell {
+	case "OK", "AUTO", "locked":
+		return "\x1b[32m"
+	case "CONFLICT", "broken", "open":
+		return "\x1b[31m"
+	case "MAY CONFLICT", "MIXED", "mixed", "UNKNOWN":
+		return "\x1b[33m"
+	case "not captured":
+		return "\x1b[2m"
+	}
+	return ""
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/resolve"
+	"github.com/oarlock/oarlock/yamldir"
+)
+
+// problemsShown is how many problems are printed without -v.
+const problemsShown = 20
+
+// loaded is the mesh that a verb asks about, as it was read once.
+type loaded struct {
+	dir      *yamldir.Dir
+	reading  mesh.Reading
+	snap     *mesh.Snapshot
+	resolver *resolve.Resolver
+}
+
+// open reads the mesh that the global flags name and prints its problems on standard error. Documents that cannot be
+// read leave the rest to be judged, and are remembered for the exit status.
+func (a *app) open(ctx context.Context) (*loaded, error) {
+	if err := a.manifestsOnly(); err != nil {
+		return nil, err
+	}
+	l, err := a.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, unreadable(fmt.Errorf("read %s: %w", a.paths(), err), "")
+	}
+	failed := a.printProblems(l.reading.Problems)
+	if l.snap.Documents == 0 {
+		if failed > 0 {
+			return nil, unreadable(fmt.Errorf("read %s: no document could be read", a.paths()), "")
+		}
+		return nil, unreadable(fmt.Errorf("read %s: no manifests there", a.paths()), "")
+	}
+	a.partial = failed > 0
+	return l, nil
+}
+
+// load reads without a word: completion must not write on the terminal.
+func (a *app) load(ctx context.Context) (*loaded, error) {
+	d, err := mesh.ParseDialect(a.flags.dialect.value)
+	if err != nil {
+		return nil, usage(err, "")
+	}
+	dir, err := yamldir.Open(a.flags.files, yamldir.Options{Dialect: d, Lenient: a.lenient, Stdin: a.stdin})
+	if err != nil {
+		return nil, unreadable(err, "")
+	}
+	reading, err := dir.Read(ctx)
+	if err != nil {
+		return nil, unreadable(err, "")
+	}
+	return &loaded{dir, reading, reading.Snapshot, resolve.New(reading.Snapshot)}, nil
+}
+
+// manifestsOnly refuses the meshes that this version cannot reach, and says how to choose one that it can.
+func (a *app) manifestsOnly() error {
+	f := &a.flags
+	const try = "oarlock -f DIR tls-check"
+	var other string
+	switch {
+	case f.mesh != "":
+		other = fmt.Sprintf("open mesh %q", f.mesh)
+	case f.context != "":
+		other = fmt.Sprintf("open context %q", f.context)
+	case f.kubeconfig != "":
+		other = fmt.Sprintf("open kubeconfig %q", f.kubeconfig)
+	case len(f.files) == 0:
+		return usage(fmt.Errorf("choose mesh: none is given; name its manifests with -f PATH (a file, a directory, or -)"), try)
+	default:
+		return nil
+	}
+	if len(f.files) > 0 {
+		return usage(fmt.Errorf("%s: -f names another mesh; give one of the two", other), "")
+	}
+	return unreadable(fmt.Errorf("%s: this version reads manifests only", other), try)
+}
+
+// paths names what was read, for a message.
+func (a *app) paths() string { return strings.Join(a.flags.files, ", ") }
+
+// printProblems prints problems as a compiler would and gives the number of errors. Of many, it prints the first few.
+func (a *app) printProblems(ps []mesh.Problem) (failed int) {
+	for i, p := range ps {
+		if p.Severity == mesh.Error {
+			failed++
+		}
+		if i >= problemsShown && !a.flags.verbose {
+			continue
+		}
+		at := p.Origin.String()
+		if at != "" {
+			at += ": "
+		}
+		a.note("%s%s: %s", at, p.Severity, p.Message)
+		if p.Hint != "" {
+			a.note("  hint: %s", p.Hint)
+		}
+	}
+	if hidden := len(ps) - problemsShown; hidden > 0 && !a.flags.verbose {
+		a.note("oarlock: %d more problems (in all %s); -v prints every one", hidden, tally(failed, len(ps)-failed))
+	}
+	return failed
+}
+
+// tally gives "3 errors, 1 warning".
+func tally(errors, warnings int) string {
+	return plural(errors, "error") + ", " + plural(warnings, "warning")
+}
+
+// plural gives "1 thing" or "2 things".
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
