@@ -21,20 +21,21 @@ func (r *Resolver) Explain(c Client, t Target) *Explanation {
 	return tr.out
 }
 
-func (tr *trace) add(step Step, o Outcome, cause Cause, obj *mesh.Object, tie TieBreak, format string, args ...any) {
-	reason := Reason{Step: step, Outcome: o, Cause: cause, Tie: tie, Text: fmt.Sprintf(format, args...)}
+// add writes one reason down. about holds its step, outcome, cause and tie-break.
+func (tr *trace) add(about Reason, obj *mesh.Object, format string, args ...any) {
+	about.Text = fmt.Sprintf(format, args...)
 	if obj != nil {
-		reason.Ref, reason.Origin = obj.Ref, obj.Origin
+		about.Ref, about.Origin = obj.Ref, obj.Origin
 	}
-	tr.out.Reasons = append(tr.out.Reasons, reason)
+	tr.out.Reasons = append(tr.out.Reasons, about)
 }
 
 func (tr *trace) note(step Step, cause Cause, format string, args ...any) {
-	tr.add(step, Note, cause, nil, TieNone, format, args...)
+	tr.add(Reason{Step: step, Cause: cause}, nil, format, args...)
 }
 
 // direct tells why no sidecar of the client has a say.
-func (tr *trace) direct(r *Resolver, c *caller, p *port) {
+func (tr *trace) direct(c *caller, p *port) {
 	switch {
 	case tr == nil:
 	case c.w == nil:
@@ -54,19 +55,20 @@ func reasonOf(w *mesh.Workload) string {
 }
 
 // hidden tells which exportTo or Sidecar keeps the service from the client.
-func (tr *trace) hidden(r *Resolver, c *caller, s *service, o Outbound) {
+func (tr *trace) hidden(q *call) {
 	if tr == nil {
 		return
 	}
+	r, c, s := q.r, q.c, q.s
 	switch {
 	case !r.exportedTo(s, c.ns):
-		tr.add(StepClient, Note, CauseNotExported, &s.Object, TieNone, "is not exported to namespace %s", c.ns.name)
+		tr.add(Reason{Step: StepClient, Cause: CauseNotExported}, &s.Object, "is not exported to namespace %s", c.ns.name)
 	case c.w.scope != None && !r.imports(r.snap.Sidecars[c.w.scope], c.ns, s):
-		tr.add(StepClient, Note, CauseNotInScope, &r.snap.Sidecars[c.w.scope].Object, TieNone, "does not import %s/%s", s.ns.name, s.Hostname)
+		tr.add(Reason{Step: StepClient, Cause: CauseNotInScope}, &r.snap.Sidecars[c.w.scope].Object, "does not import %s/%s", s.ns.name, s.Hostname)
 	default:
 		tr.note(StepClient, CauseNotInScope, "another service with the host %s comes first for namespace %s", s.Hostname, c.ns.name)
 	}
-	tr.outbound(o)
+	tr.outbound(q.send.outbound)
 }
 
 func (tr *trace) outbound(o Outbound) {
@@ -85,11 +87,11 @@ func (tr *trace) udp(p *port) {
 
 func (tr *trace) alias(s *service, to *mesh.Service) {
 	if tr != nil {
-		tr.add(StepClient, Note, CauseNone, &s.Object, TieNone, "is an alias for %s", to.Hostname)
+		tr.add(Reason{Step: StepClient, Cause: CauseNone}, &s.Object, "is an alias for %s", to.Hostname)
 	}
 }
 
-func (tr *trace) host(r *Resolver, c *caller, t Target, v Verdict) {
+func (tr *trace) host(c *caller, t Target, v Verdict) {
 	if tr == nil {
 		return
 	}
@@ -115,17 +117,17 @@ func (tr *trace) noPort(t Target) {
 	tr.note(StepWire, CauseNoPort, "%s has no port %d (it has %s)", name, t.Port, ports)
 }
 
-func (tr *trace) pod(r *Resolver, c *caller, w *workload, o Outbound) {
+func (tr *trace) pod(c *caller, w *workload, o Outbound) {
 	if tr == nil {
 		return
 	}
-	tr.add(StepEndpoint, Note, CauseNone, &w.Object, TieNone, "is called by its own address, not through a service")
+	tr.add(Reason{Step: StepEndpoint, Cause: CauseNone}, &w.Object, "is called by its own address, not through a service")
 	if c.capture != mesh.CaptureNone {
 		tr.outbound(o)
 	}
 }
 
-func (tr *trace) assumed(r *Resolver, s *service, p *port, g group) {
+func (tr *trace) assumed(s *service, p *port, g group) {
 	if tr == nil {
 		return
 	}
@@ -137,21 +139,11 @@ func (tr *trace) assumed(r *Resolver, s *service, p *port, g group) {
 }
 
 // block tells which tls block of the rule in force applies.
-func (tr *trace) block(r *Resolver, s sending, p *port) {
+func (tr *trace) block(q *call) {
 	if tr == nil {
 		return
 	}
-	text := map[Cause]string{
-		CauseTopLevel:      "its trafficPolicy says tls mode %s",
-		CausePortLevel:     "its portLevelSettings for port %[2]d say tls mode %[1]s",
-		CausePortLevelBare: "its portLevelSettings for port %[2]d replace the top level and carry no tls",
-		CauseSubset:        "its subset %[3]s says tls mode %[1]s",
-		CauseSubsetPort:    "its subset %[3]s says tls mode %[1]s for port %[2]d",
-		CauseSubsetBare:    "its subset %[3]s carries no tls for port %[2]d, and none is inherited",
-		CauseInherited:     "its subset %[3]s says nothing, the top level says tls mode %[1]s",
-		CauseNoTLS:         "it carries no tls settings",
-	}[s.where]
-	name := ""
+	s, name := &q.send, ""
 	if s.subset != nil {
 		name = s.subset.Name
 	}
@@ -159,25 +151,43 @@ func (tr *trace) block(r *Resolver, s sending, p *port) {
 	if from == None {
 		from = s.rule.rules[0]
 	}
-	// %.0s swallows the arguments that a text does not use.
-	line := fmt.Sprintf(text+"%.0[1]s%.0[2]s%.0[3]s", s.mode(), p.Number, name)
-	tr.add(StepTLS, Note, s.where, &r.snap.DestinationRules[from].Object, TieNone, "%s", line)
+	obj := &q.r.snap.DestinationRules[from].Object
+	tr.add(Reason{Step: StepTLS, Cause: s.where}, obj, "%s", blockText(s.where, s.mode(), q.p.Number, name))
 	switch {
-	case !r.noSocket(&s):
+	case !q.r.noSocket(s):
 	case s.tls.CredentialName != "":
-		tr.add(StepTLS, Note, CauseCredentialIgnored, &r.snap.DestinationRules[from].Object, TieNone,
-			"names a credential, which sidecars ignore without a workloadSelector: plaintext is sent")
+		tr.add(Reason{Step: StepTLS, Cause: CauseCredentialIgnored}, obj, "names a credential, which sidecars ignore without a workloadSelector: plaintext is sent")
 	default:
-		tr.add(StepTLS, Note, CauseCredentialIgnored, &r.snap.DestinationRules[from].Object, TieNone,
-			"says MUTUAL and names no certificate and key: plaintext is sent")
+		tr.add(Reason{Step: StepTLS, Cause: CauseCredentialIgnored}, obj, "says MUTUAL and names no certificate and key: plaintext is sent")
 	}
 }
 
+func blockText(where Cause, mode mesh.ClientMode, port uint32, subset string) string {
+	switch where {
+	case CauseTopLevel:
+		return "its trafficPolicy says tls mode " + mode.String()
+	case CausePortLevel:
+		return fmt.Sprintf("its portLevelSettings for port %d say tls mode %s", port, mode)
+	case CausePortLevelBare:
+		return fmt.Sprintf("its portLevelSettings for port %d replace the top level and carry no tls", port)
+	case CauseSubset:
+		return fmt.Sprintf("its subset %s says tls mode %s", subset, mode)
+	case CauseSubsetPort:
+		return fmt.Sprintf("its subset %s says tls mode %s for port %d", subset, mode, port)
+	case CauseSubsetBare:
+		return fmt.Sprintf("its subset %s carries no tls for port %d, and none is inherited", subset, port)
+	case CauseInherited:
+		return fmt.Sprintf("its subset %s says nothing, the top level says tls mode %s", subset, mode)
+	}
+	return "it carries no tls settings"
+}
+
 // auto tells what becomes of a connection that no rule decides.
-func (tr *trace) auto(r *Resolver, s *service, p *port, snd sending) {
+func (tr *trace) auto(q *call) {
 	if tr == nil {
 		return
 	}
+	r, s, p, snd := q.r, q.s, q.p, &q.send
 	switch {
 	case snd.cause == CauseExternal:
 		tr.note(StepAuto, CauseExternal, "%s is outside the mesh: auto mTLS does not apply, plaintext is sent", s.Hostname)
@@ -186,8 +196,7 @@ func (tr *trace) auto(r *Resolver, s *service, p *port, snd sending) {
 	case !r.auto:
 		tr.note(StepAuto, CauseNoTLS, "auto mTLS is off and nothing configures TLS: the client sends plaintext")
 	case snd.cause == CauseHint:
-		tr.add(StepAuto, Note, CauseHint, r.policyObject(p.hint.policy), TieNone,
-			"is DISABLE for the service, so auto mTLS does not start (workload policies are not asked)")
+		tr.add(Reason{Step: StepAuto, Cause: CauseHint}, r.policyObject(p.hint.policy), "is DISABLE for the service, so auto mTLS does not start (workload policies are not asked)")
 	case snd.cause == CauseHeadlessFallback && r.dialect.Legacy():
 		tr.note(StepAuto, CauseHeadlessFallback, "the service is headless: auto mTLS comes out as plaintext in 1.4")
 	case snd.cause == CauseHeadlessFallback:
@@ -199,8 +208,8 @@ func (tr *trace) auto(r *Resolver, s *service, p *port, snd sending) {
 	}
 }
 
-// endpoint records one endpoint, and why its server mode is what it is where no equal endpoint was seen before.
-func (tr *trace) endpoint(r *Resolver, g group, starts mesh.ClientMode, wire Wire, cause Cause) {
+// endpoint records one endpoint and what comes of it; one that is like another joins that one's class.
+func (tr *trace) endpoint(r *Resolver, g group, e Endpoint) {
 	if tr == nil {
 		return
 	}
@@ -209,10 +218,7 @@ func (tr *trace) endpoint(r *Resolver, g group, starts mesh.ClientMode, wire Wir
 		return
 	}
 	tr.groups = append(tr.groups, g)
-	e := Endpoint{
-		Port: g.target, Server: Server(g.policy.mode), Policy: g.policy.policy, Tie: g.policy.tie,
-		Subset: tr.out.Target.Subset, Sends: starts, Wire: wire, Cause: cause,
-	}
+	e.Port, e.Server, e.Policy, e.Tie, e.Subset = g.target, Server(g.policy.mode), g.policy.policy, g.policy.tie, tr.out.Target.Subset
 	if g.first != None {
 		e.Workloads = []*mesh.Workload{r.workloads[g.first].Workload}
 	}
@@ -220,26 +226,35 @@ func (tr *trace) endpoint(r *Resolver, g group, starts mesh.ClientMode, wire Wir
 }
 
 // finish adds the server's side, the wire and the client's TLS to an explanation, now that all endpoints are known.
-func (tr *trace) finish(r *Resolver, c *caller, s *service, p *port, snd *sending, v Verdict) {
+func (tr *trace) finish(q *call, v Verdict) {
 	if tr == nil {
 		return
 	}
+	several := len(tr.groups) > 1
 	for k, g := range tr.groups {
-		r.explainServer(tr, s, p, g, tr.out.Endpoints[k].Workloads, len(tr.groups) > 1)
+		of := ""
+		if several {
+			of = " for " + names(tr.out.Endpoints[k].Workloads)
+		}
+		tr.server(q, g, of)
 	}
-	for k, e := range tr.out.Endpoints {
-		tr.note(StepWire, e.Cause, "%s", wireText(c, snd, tr.groups[k], e, len(tr.groups) > 1))
+	for _, e := range tr.out.Endpoints {
+		text := wireText(e)
+		if several {
+			text = names(e.Workloads) + ": " + text
+		}
+		tr.note(StepWire, e.Cause, "%s", text)
 	}
 	if v.Cause == CauseNoSubset {
 		tr.note(StepWire, CauseNoSubset, "no rule in force for this client has a subset %q", tr.out.Target.Subset)
 	}
-	if s != nil && p != nil {
-		tr.out.TLS = r.clientTLS(s, p, snd, tr.out)
+	if q.s != nil {
+		tr.out.TLS = q.clientTLS(tr.out)
 	}
 }
 
 // wireText says in one clause what comes of one class of endpoints.
-func wireText(c *caller, snd *sending, g group, e Endpoint, several bool) string {
+func wireText(e Endpoint) string {
 	text := map[Cause]string{
 		CauseMatch:           "client and server agree",
 		CausePlaintextStrict: "the client sends plaintext, the server takes mTLS alone: refused",
@@ -263,9 +278,6 @@ func wireText(c *caller, snd *sending, g group, e Endpoint, several bool) string
 	case e.Wire == WirePlaintext:
 		text = "plaintext"
 	}
-	if several {
-		return names(e.Workloads) + ": " + text
-	}
 	return text
 }
 
@@ -286,7 +298,8 @@ func names(list []*mesh.Workload) string {
 }
 
 // clientTLS describes what the sidecar starts, where it starts anything (semantics M27, M33, M34, M37).
-func (r *Resolver) clientTLS(s *service, p *port, snd *sending, out *Explanation) *ClientTLS {
+func (q *call) clientTLS(out *Explanation) *ClientTLS {
+	r, s, p, snd := q.r, q.s, q.p, &q.send
 	mode := mesh.ClientUnset
 	for _, e := range out.Endpoints {
 		mode = max(mode, e.Sends)

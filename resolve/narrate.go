@@ -9,10 +9,11 @@ import (
 
 // rules tells of every DestinationRule that could have meant this service, nearest namespace first, which won and why each
 // other lost.
-func (tr *trace) rules(r *Resolver, c *caller, s *service, won *merged) {
+func (tr *trace) rules(q *call) {
 	if tr == nil {
 		return
 	}
+	r, c, s := q.r, q.c, q.s
 	type entry struct {
 		i    int32
 		tier int
@@ -25,9 +26,9 @@ func (tr *trace) rules(r *Resolver, c *caller, s *service, won *merged) {
 	}
 	slices.SortStableFunc(list, func(a, b entry) int { return a.tier - b.tier })
 	for _, e := range list {
-		r.narrateRule(tr, c, s, e.i, e.tier, won)
+		q.narrateRule(e.i, e.tier)
 	}
-	if won == nil {
+	if q.send.rule == nil {
 		tr.note(StepRule, CauseDefault, "no DestinationRule applies to %s for namespace %s", s.Hostname, c.ns.name)
 	}
 }
@@ -61,35 +62,35 @@ func (r *Resolver) mayMean(d *mesh.DestinationRule, s *service) bool {
 	return first != "*" && first == s.Ref.Name && !s.Entry()
 }
 
-func (r *Resolver) narrateRule(tr *trace, c *caller, s *service, i int32, tier int, won *merged) {
-	d := r.snap.DestinationRules[i]
+func (q *call) narrateRule(i int32, tier int) {
+	won := q.send.rule
 	if won != nil && slices.Contains(won.rules, i) {
-		r.narrateWinner(tr, c, s, i, tier, won)
+		q.narrateWinner(i, tier)
 		return
 	}
-	cause, tie, text := r.whyRuleLost(c, s, i, tier, won)
-	tr.add(StepRule, Lost, cause, &d.Object, tie, "%s", text)
+	cause, tie, text := q.whyRuleLost(i, tier)
+	q.tr.add(Reason{Step: StepRule, Outcome: Lost, Cause: cause, Tie: tie}, &q.r.snap.DestinationRules[i].Object, "%s", text)
 }
 
-func (r *Resolver) narrateWinner(tr *trace, c *caller, s *service, i int32, tier int, won *merged) {
-	d := r.snap.DestinationRules[i]
+func (q *call) narrateWinner(i int32, tier int) {
+	rules, won := q.r.snap.DestinationRules, q.send.rule
+	d := rules[i]
 	switch {
 	case i != won.rules[0] && won.from == i:
-		tr.add(StepRule, Won, CauseMergedTLS, &d.Object, TieNone, "has the same host: merged, and its trafficPolicy is the one in force")
+		q.tr.add(Reason{Step: StepRule, Outcome: Won, Cause: CauseMergedTLS}, &d.Object, "has the same host: merged, and its trafficPolicy is the one in force")
 		return
 	case i != won.rules[0]:
-		tr.add(StepRule, Note, CauseMerged, &d.Object, TieNone, "has the same host: its subsets are merged in, its trafficPolicy is not used")
+		q.tr.add(Reason{Step: StepRule, Cause: CauseMerged}, &d.Object, "has the same host: its subsets are merged in, its trafficPolicy is not used")
 		return
 	}
 	where := [...]string{"the client's namespace", "the service's namespace", "the root namespace", ""}[tier]
-	cause := [...]Cause{CauseClientNamespace, CauseServiceNamespace, CauseRootNamespace, CauseNone}[tier]
-	tie := TieNone
-	if h, seen := r.found(c, s); h != nil && unselected(h, seen) > 1 && won.selector == nil {
-		tie = TieNewest
+	about := Reason{Step: StepRule, Outcome: Won, Cause: [...]Cause{CauseClientNamespace, CauseServiceNamespace, CauseRootNamespace, CauseNone}[tier]}
+	if h, seen := q.r.found(q.c, q.s); h != nil && unselected(h, seen) > 1 && won.selector == nil {
+		about.Tie = TieNewest
 	} else if len(won.rules) > 1 {
-		tie = ageTie(&d.Object, &r.snap.DestinationRules[won.rules[1]].Object)
+		about.Tie = ageTie(&d.Object, &rules[won.rules[1]].Object)
 	}
-	tr.add(StepRule, Won, cause, &d.Object, tie, "host %s matches, in %s (%s)", d.Host, where, d.Ref.Namespace)
+	q.tr.add(about, &d.Object, "host %s matches, in %s (%s)", d.Host, where, d.Ref.Namespace)
 }
 
 func unselected(h *hostRules, v visibility) int {
@@ -102,7 +103,8 @@ func unselected(h *hostRules, v visibility) int {
 	return n
 }
 
-func (r *Resolver) whyRuleLost(c *caller, s *service, i int32, tier int, won *merged) (Cause, TieBreak, string) {
+func (q *call) whyRuleLost(i int32, tier int) (Cause, TieBreak, string) {
+	r, c, s := q.r, q.c, q.s
 	d := r.snap.DestinationRules[i]
 	host := r.ruleHost(d)
 	switch {
@@ -120,7 +122,7 @@ func (r *Resolver) whyRuleLost(c *caller, s *service, i int32, tier int, won *me
 		best := l.index.match(s.Hostname)
 		switch {
 		case at == h:
-			return r.whyUnmerged(at, i, seen, c, won)
+			return q.whyUnmerged(at, i, seen)
 		case !at.allows(l.seen):
 			return CauseNotExported, TieNone, notExported(d, c)
 		case best != at && best != h && !best.allows(l.seen):
@@ -137,8 +139,8 @@ func (r *Resolver) nearest(h *hostRules) string {
 	return r.snap.DestinationRules[h.list[0].rules[0]].Ref.String()
 }
 
-func (r *Resolver) whyUnmerged(at *hostRules, i int32, seen visibility, c *caller, won *merged) (Cause, TieBreak, string) {
-	d := r.snap.DestinationRules[i]
+func (q *call) whyUnmerged(at *hostRules, i int32, seen visibility) (Cause, TieBreak, string) {
+	d, c, won := q.r.snap.DestinationRules[i], q.c, q.send.rule
 	for _, m := range at.list {
 		if !slices.Contains(m.rules, i) {
 			continue
@@ -183,34 +185,31 @@ func (x *ruleIndex) holding(i int32) *hostRules {
 	return nil
 }
 
-// explainServer tells of every policy that could decide for an endpoint.
-func (r *Resolver) explainServer(tr *trace, s *service, p *port, g group, list []*mesh.Workload, several bool) {
-	of := ""
-	if several {
-		of = " for " + names(list)
-	}
+// server tells of every policy that could decide for an endpoint; of is " for NAMES" where there are several classes.
+func (tr *trace) server(q *call, g group, of string) {
 	switch {
 	case g.first != None && g.excluded:
-		tr.add(StepEndpoint, Note, CauseMTLSNotCaptured, &r.workloads[g.first].Object, TieNone,
+		tr.add(Reason{Step: StepEndpoint, Cause: CauseMTLSNotCaptured}, &q.r.workloads[g.first].Object,
 			"port %d is excluded from capture by annotation: no policy is enforced there", g.target)
 		return
 	case g.first != None && g.capture == mesh.CaptureNone:
-		w := r.workloads[g.first].Workload
-		tr.add(StepEndpoint, Note, CauseNone, &w.Object, TieNone, "has no sidecar (%s): no policy is enforced there, it takes plaintext", reasonOf(w))
+		w := q.r.workloads[g.first].Workload
+		tr.add(Reason{Step: StepEndpoint}, &w.Object, "has no sidecar (%s): no policy is enforced there, it takes plaintext", reasonOf(w))
 		return
 	case g.capture == mesh.CaptureNone:
 		return
-	case r.dialect.Legacy():
-		r.narrateLegacy(tr, s, p, g, of)
+	case q.r.dialect.Legacy():
+		q.narrateLegacy(g, of)
 	default:
-		r.narrateCurrent(tr, s, g, of)
+		q.narrateCurrent(g, of)
 	}
 	if g.policy.policy == None {
 		tr.note(StepPolicy, CauseDefault, "no policy decides%s: %s is the default", of, g.policy.mode)
 	}
 }
 
-func (r *Resolver) narrateCurrent(tr *trace, s *service, g group, of string) {
+func (q *call) narrateCurrent(g group, of string) {
+	r, s := q.r, q.s
 	ns, labels, selected := (*namespace)(nil), map[string]string(nil), None
 	if g.first != None {
 		w := &r.workloads[g.first]
@@ -225,11 +224,11 @@ func (r *Resolver) narrateCurrent(tr *trace, s *service, g group, of string) {
 		}
 		if k == g.policy.policy {
 			cause, text := r.whyPolicyWon(pa, ns, g)
-			tr.add(StepPolicy, Won, cause, &pa.Object, g.policy.tie, "%s%s: %s", text, of, g.policy.mode)
+			q.tr.add(Reason{Step: StepPolicy, Outcome: Won, Cause: cause, Tie: g.policy.tie}, &pa.Object, "%s%s: %s", text, of, g.policy.mode)
 			continue
 		}
 		cause, tie, text := r.whyPolicyLost(k, ns, labels, selected)
-		tr.add(StepPolicy, Lost, cause, &pa.Object, tie, "%s%s", text, of)
+		q.tr.add(Reason{Step: StepPolicy, Outcome: Lost, Cause: cause, Tie: tie}, &pa.Object, "%s%s", text, of)
 	}
 }
 
@@ -278,9 +277,10 @@ func lostByAge(winner, loser *mesh.Object, what string) (Cause, TieBreak, string
 	return CauseNameOrder, TieName, what + ", but " + winner.Ref.String() + " comes first by name (no ages are known, or they are equal); it is ignored whole"
 }
 
-func (r *Resolver) narrateLegacy(tr *trace, s *service, p *port, g group, of string) {
+func (q *call) narrateLegacy(g group, of string) {
+	r, s, p := q.r, q.s, q.p
 	if s == nil {
-		tr.note(StepPolicy, CauseDefault, "port %d is in no service: legacy policies do not reach it", g.target)
+		q.tr.note(StepPolicy, CauseDefault, "port %d is in no service: legacy policies do not reach it", g.target)
 		return
 	}
 	var w *workload
@@ -293,11 +293,11 @@ func (r *Resolver) narrateLegacy(tr *trace, s *service, p *port, g group, of str
 			continue
 		}
 		if int32(i) == g.policy.policy {
-			tr.add(StepPolicy, Won, legacyScope(pol, p), &pol.Object, g.policy.tie, "%s%s: %s", legacyScopeText(pol, s, p), of, g.policy.mode)
+			q.tr.add(Reason{Step: StepPolicy, Outcome: Won, Cause: legacyScope(pol, p), Tie: g.policy.tie}, &pol.Object, "%s%s: %s", legacyScopeText(pol, s, p), of, g.policy.mode)
 			continue
 		}
 		cause, tie, text := r.whyLegacyLost(pol, s, p, w, g)
-		tr.add(StepPolicy, Lost, cause, &pol.Object, tie, "%s%s", text, of)
+		q.tr.add(Reason{Step: StepPolicy, Outcome: Lost, Cause: cause, Tie: tie}, &pol.Object, "%s%s", text, of)
 	}
 }
 

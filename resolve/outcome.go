@@ -100,6 +100,9 @@ func offers(a Attempt, set []string) bool {
 // Inbound says what a sidecar in the given mode does with an attempt on a port of the given class (semantics L18, M39,
 // M40).
 func Inbound(mode mesh.Mode, class ProtocolClass, a Attempt, d mesh.Dialect) InboundOutcome {
+	if class == ProtocolAuto && d.Legacy() {
+		class = ProtocolTCP // inbound sniffing was off by default (semantics L53)
+	}
 	switch {
 	case mode == mesh.ModeDisable:
 		return inboundPlain(class, a)

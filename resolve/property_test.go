@@ -3,6 +3,7 @@ package resolve
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -81,6 +82,9 @@ func checkReasons(t *testing.T, r *Resolver, e *Explanation) {
 	t.Helper()
 	won := map[mesh.Ref]int{}
 	for _, reason := range e.Reasons {
+		if reason.Text == "" || strings.Contains(reason.Text, "%!") {
+			t.Fatalf("a reason reads %q", reason.Text)
+		}
 		if reason.Outcome == Won {
 			won[reason.Ref]++
 		}

@@ -61,74 +61,87 @@ func (r *Resolver) toService(c *caller, t Target, tr *trace) Verdict {
 	return r.toPort(c, t, s, &s.ports[k], tr)
 }
 
+// call is one call on its way to a verdict.
+type call struct {
+	r      *Resolver
+	c      *caller
+	target Target
+	s      *service // nil for a pod IP that no service leads to
+	p      *port    // likewise
+	send   sending
+	sum    tally
+	tr     *trace
+}
+
 // toPort resolves a call of one port of a service.
 func (r *Resolver) toPort(c *caller, t Target, s *service, p *port, tr *trace) Verdict {
 	if p.protocol.Class == ProtocolUDP {
 		tr.udp(p)
 		return Verdict{Status: StatusNotCaptured, Server: ServerDisable, Wire: WireUnknown, Outbound: OutboundDirect, Cause: CauseUDP, Policy: None, Rule: None}
 	}
-	send := r.towards(c, s, p, t.Subset, tr)
-	sum := tally{legacyWords: r.dialect == mesh.Dialect12 || r.dialect == mesh.Dialect13}
-	r.meetEndpoints(&sum, c, t, s, p, &send, tr)
-	if sum.groups == 0 {
+	q := call{r: r, c: c, target: t, s: s, p: p, tr: tr}
+	q.towards()
+	q.sum.legacyWords = r.dialect == mesh.Dialect12 || r.dialect == mesh.Dialect13
+	q.meetEndpoints()
+	if q.sum.groups == 0 {
 		g := r.assumed(s, p)
-		tr.assumed(r, s, p, g)
-		r.meetGroup(&sum, c, p, &send, g, tr)
+		tr.assumed(s, p, g)
+		q.meet(g)
 	}
-	v := sum.verdict(&send)
-	if t.Subset != "" && send.subset == nil {
+	v := q.sum.verdict(&q.send)
+	if t.Subset != "" && q.send.subset == nil {
 		v.Status, v.Wire, v.Cause = StatusConflict, WireRefused, CauseNoSubset
 	}
-	tr.finish(r, c, s, p, &send, v)
+	tr.finish(&q, v)
 	return v
 }
 
 // meetEndpoints meets the endpoints that the target means: one, a subset's, or all of them, by class where nobody asks for
 // their names.
-func (r *Resolver) meetEndpoints(sum *tally, c *caller, t Target, s *service, p *port, send *sending, tr *trace) {
+func (q *call) meetEndpoints() {
 	var labels map[string]string
 	switch {
-	case t.Workload != nil:
-		if w, ok := r.workload[t.Workload]; ok && slices.Contains(s.endpoints, w) {
-			r.meetOne(sum, c, s, p, send, w, tr)
+	case q.target.Workload != nil:
+		if w, ok := q.r.workload[q.target.Workload]; ok && slices.Contains(q.s.endpoints, w) {
+			q.meetOne(w)
 		}
 		return
-	case t.Subset != "" && send.subset != nil:
-		labels = send.subset.Labels
-	case tr == nil:
-		for _, g := range p.groups {
-			r.meetGroup(sum, c, p, send, g, nil)
+	case q.target.Subset != "" && q.send.subset != nil:
+		labels = q.send.subset.Labels
+	case q.tr == nil:
+		for _, g := range q.p.groups {
+			q.meet(g)
 		}
 		return
 	}
-	for _, w := range s.endpoints {
-		if selects(labels, r.workloads[w].Labels) {
-			r.meetOne(sum, c, s, p, send, w, tr)
+	for _, w := range q.s.endpoints {
+		if selects(labels, q.r.workloads[w].Labels) {
+			q.meetOne(w)
 		}
 	}
 }
 
-func (r *Resolver) meetOne(sum *tally, c *caller, s *service, p *port, send *sending, w int32, tr *trace) {
-	if g, ok := r.endpoint(s, p, w); ok {
-		r.meetGroup(sum, c, p, send, g, tr)
+func (q *call) meetOne(w int32) {
+	if g, ok := q.r.endpoint(q.s, q.p, w); ok {
+		q.meet(g)
 	}
 }
 
-func (r *Resolver) meetGroup(sum *tally, c *caller, p *port, send *sending, g group, tr *trace) {
+func (q *call) meet(g group) {
 	var starts mesh.ClientMode
 	wire, cause := WireRefused, CauseBlocked
 	switch {
-	case send.outbound == OutboundBlackHole:
-	case c.capture == mesh.CaptureAmbient, g.capture == mesh.CaptureAmbient && c.capture != mesh.CaptureNone:
+	case q.send.outbound == OutboundBlackHole:
+	case q.c.capture == mesh.CaptureAmbient, g.capture == mesh.CaptureAmbient && q.c.capture != mesh.CaptureNone:
 		wire, cause = WireUnknown, CauseAmbient
 	default:
-		if send.outbound == OutboundCluster {
-			starts = r.starts(send, g)
+		if q.send.outbound == OutboundCluster {
+			starts = q.r.starts(&q.send, g)
 		}
-		wire, cause = meet(c, starts, send.tls, g, p.protocol.Class)
+		wire, cause = meet(q.c, starts, q.send.tls, g, q.p.protocol.Class)
 	}
-	sum.add(g, starts, wire, cause)
-	tr.endpoint(r, g, starts, wire, cause)
+	q.sum.add(g, starts, wire, cause)
+	q.tr.endpoint(q.r, g, Endpoint{Sends: starts, Wire: wire, Cause: cause})
 }
 
 // toAlias follows an ExternalName to the service that it names, or out of the registry.
@@ -158,19 +171,17 @@ func (r *Resolver) toPod(c *caller, t Target, tr *trace) Verdict {
 	if g.capture != mesh.CaptureNone {
 		g.policy = r.serverPolicy(w, s, p, t.Port)
 	}
-	send := sending{outbound: OutboundDirect, from: None}
+	if p == nil {
+		p = &port{Port: &mesh.Port{Number: t.Port}}
+	}
+	q := call{r: r, c: c, target: t, s: s, p: p, tr: tr, send: sending{outbound: OutboundDirect, from: None}}
 	if c.capture != mesh.CaptureNone {
-		send.outbound, send.cause = r.unknownDestination(c), CauseHidden
+		q.send.outbound, q.send.cause = r.unknownDestination(c), CauseHidden
 	}
-	tr.pod(r, c, w, send.outbound)
-	sum := tally{}
-	bare := port{Port: &mesh.Port{Number: t.Port}}
-	if p != nil {
-		bare.protocol = p.protocol
-	}
-	r.meetGroup(&sum, c, &bare, &send, g, tr)
-	v := sum.verdict(&send)
-	tr.finish(r, c, s, p, &send, v)
+	tr.pod(c, w, q.send.outbound)
+	q.meet(g)
+	v := q.sum.verdict(&q.send)
+	tr.finish(&q, v)
 	return v
 }
 
@@ -196,7 +207,7 @@ func (r *Resolver) toHost(c *caller, t Target, tr *trace) Verdict {
 	if v.Outbound == OutboundBlackHole {
 		v.Status, v.Wire, v.Cause = StatusConflict, WireRefused, CauseBlocked
 	}
-	tr.host(r, c, t, v)
+	tr.host(c, t, v)
 	return v
 }
 

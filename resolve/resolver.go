@@ -106,6 +106,7 @@ type group struct {
 	capture  mesh.Capture // on this port
 	excluded bool         // the sidecar does not capture this port
 	istio    bool         // labelled tlsMode=istio
+	marked   bool         // the control plane leaves that label in place: the mode is not DISABLE, sidecar or not (semantics M11)
 	disabled bool         // labelled tlsMode=disabled, or not at all
 }
 
@@ -322,15 +323,14 @@ func (r *Resolver) endpoint(s *service, p *port, i int32) (group, bool) {
 	g := group{
 		first: i, count: 1, target: target, capture: w.Capture,
 		istio: w.TLSMode == mesh.TLSModeIstio, disabled: w.TLSMode == "disabled",
-		policy: noPolicy,
 	}
 	if w.Capture == mesh.CaptureSidecar && !w.Inbound.Captures(target) {
 		g.capture, g.excluded = mesh.CaptureNone, true
 	}
-	if g.capture != mesh.CaptureNone {
-		g.policy = r.serverPolicy(w, s, p, target)
-	} else {
-		g.policy.mode = mesh.ModeDisable
+	g.policy = r.serverPolicy(w, s, p, target)
+	g.marked = g.policy.mode != mesh.ModeDisable
+	if g.capture == mesh.CaptureNone {
+		g.policy = scoped{policy: None, mode: mesh.ModeDisable}
 	}
 	return g, true
 }
@@ -338,7 +338,7 @@ func (r *Resolver) endpoint(s *service, p *port, i int32) (group, bool) {
 // assumed is the endpoint by which a service port without known endpoints is judged: a meshed one for a Kubernetes
 // Service, none for a host outside.
 func (r *Resolver) assumed(s *service, p *port) group {
-	g := group{first: None, target: p.Number, capture: mesh.CaptureSidecar, istio: true, policy: p.hint}
+	g := group{first: None, target: p.Number, capture: mesh.CaptureSidecar, istio: true, marked: p.hint.mode != mesh.ModeDisable, policy: p.hint}
 	if p.TargetNumber != 0 {
 		g.target = p.TargetNumber
 	}

@@ -148,35 +148,35 @@ func markMode(p *mesh.TrafficPolicy, sp *mesh.Port) mesh.ClientMode {
 }
 
 // towards says how the client's sidecar sends to a service port.
-func (r *Resolver) towards(c *caller, s *service, p *port, subsetName string, tr *trace) sending {
-	out := sending{from: None}
+func (q *call) towards() {
+	r, c, s, p, out := q.r, q.c, q.s, q.p, &q.send
+	out.from = None
 	if c.capture == mesh.CaptureNone || !c.w.Outbound.Captures(p.Number) {
 		out.outbound = OutboundDirect
-		tr.direct(r, c, p)
-		return out
+		q.tr.direct(c, p)
+		return
 	}
 	if !r.sees(c, s) {
 		out.outbound, out.cause = r.unknownDestination(c), CauseHidden
-		tr.hidden(r, c, s, out.outbound)
-		return out
+		q.tr.hidden(q)
+		return
 	}
 	out.rule = r.inForce(c, s)
-	tr.rules(r, c, s, out.rule)
+	q.tr.rules(q)
 	if out.rule != nil {
-		if subsetName != "" {
-			out.subset = out.rule.subset(subsetName)
+		if q.target.Subset != "" {
+			out.subset = out.rule.subset(q.target.Subset)
 		}
 		var b block
 		b, out.from = r.blockFor(out.rule, out.subset, p.Port, r.autoApplies(s, p))
 		out.tls, out.where = b.tls, b.where
 		out.endpoint = endpointMode(out.rule, out.subset, p.Port)
-		tr.block(r, out, p)
+		q.tr.block(q)
 	}
 	if out.tls == nil {
-		out.auto, out.cause = r.autoFor(s, p, &out)
-		tr.auto(r, s, p, out)
+		out.auto, out.cause = r.autoFor(s, p, out)
+		q.tr.auto(q)
 	}
-	return out
 }
 
 // autoApplies says whether auto mTLS would fill in a missing block: switched on, not an outside host, and a service whose
@@ -229,7 +229,7 @@ func (r *Resolver) starts(s *sending, g group) mesh.ClientMode {
 	case autoEvery:
 		return mesh.ClientIstioMutual
 	case autoEach:
-		if g.istio && r.marked(s, g) {
+		if g.istio && r.leavesLabel(s, g) {
 			return mesh.ClientIstioMutual
 		}
 		return mesh.ClientUnset
@@ -248,15 +248,16 @@ func (r *Resolver) starts(s *sending, g group) mesh.ClientMode {
 	return mesh.ClientUnset
 }
 
-// marked says whether the control plane leaves the endpoint's tlsMode label in place (semantics M11).
-func (r *Resolver) marked(s *sending, g group) bool {
-	if r.dialect.Legacy() {
+// leavesLabel says whether the control plane leaves the endpoint's tlsMode label in place: a rule's own mode decides that
+// before the endpoint's policy does (semantics M11). 1.4 leaves it always.
+func (r *Resolver) leavesLabel(s *sending, g group) bool {
+	switch {
+	case r.dialect.Legacy():
 		return true
-	}
-	if s.endpoint != mesh.ClientUnset {
+	case s.endpoint != mesh.ClientUnset:
 		return s.endpoint == mesh.ClientIstioMutual
 	}
-	return g.policy.mode != mesh.ModeDisable
+	return g.marked
 }
 
 // noSocket says whether the control plane leaves the cluster without a TLS socket, so that plaintext is sent: the rule
