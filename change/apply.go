@@ -9,8 +9,9 @@ import (
 )
 
 // Preview gives the edits that the changes make of the files, and the snapshot that a fresh parse of the outcome gives.
-// Nothing is written. The dialect is the snapshot's: a change of policy must not change how the mesh is read.
-func Preview(files []manifest.File, before *mesh.Snapshot, changes []mesh.Change) (*mesh.Snapshot, []manifest.FileEdit, error) {
+// Nothing is written. opt should name the dialect of the snapshot that the changes were computed from: a change of policy
+// must not change how the mesh is read.
+func Preview(files []manifest.File, opt manifest.Options, changes []mesh.Change) (*mesh.Snapshot, []manifest.FileEdit, error) {
 	edits, err := manifest.Apply(files, changes)
 	if err != nil {
 		return nil, nil, err
@@ -27,7 +28,7 @@ func Preview(files []manifest.File, before *mesh.Snapshot, changes []mesh.Change
 			out[i].Data = e.After
 		}
 	}
-	after, _ := manifest.Load(out, manifest.Options{Dialect: before.Dialect})
+	after, _ := manifest.Load(out, opt)
 	return after, edits, nil
 }
 
@@ -48,7 +49,7 @@ func applyOne(s *mesh.Snapshot, c mesh.Change) error {
 	if c.After != nil {
 		var problems []mesh.Problem
 		file := manifest.File{Name: c.Origin.File, Data: manifest.Marshal(c.After)}
-		parsed, problems = manifest.Load([]manifest.File{file}, manifest.Options{Dialect: s.Dialect})
+		parsed, problems = manifest.Load([]manifest.File{file}, manifest.Options{Dialect: s.Dialect, Lenient: true})
 		for _, p := range problems {
 			if p.Severity == mesh.Error {
 				return fmt.Errorf("the outcome would not be accepted: %s", p.Message)

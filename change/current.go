@@ -102,7 +102,7 @@ func behind(first, second *mesh.Object) string {
 	if first.Created.Before(second.Created) {
 		return first.Ref.String() + " is older"
 	}
-	return first.Ref.String() + " comes first by name"
+	return first.Ref.String() + " comes first by name, where neither is known to be older"
 }
 
 // setMTLS writes the workload mode. ModeUnset takes it out.
@@ -212,7 +212,7 @@ func (c current) setService(p place, pods []*mesh.Workload, mode mesh.Mode) erro
 		setMTLS(c.edit(&pa.Object, pa.Body, c.because(p, mode)), mode)
 		c.portExceptions(p, pods, pa, mode)
 	}
-	c.shared(p, pods, nil)
+	c.shared(p, pods, nil, winners...)
 	return nil
 }
 
@@ -265,14 +265,20 @@ func targets(q *mesh.Port, pods []*mesh.Workload) []uint32 {
 	return out
 }
 
-// shared names every other Service on the same pods that the change touches: all of them, or those that lead to a port.
-func (c current) shared(p place, pods []*mesh.Workload, ports []uint32) {
+// shared names every other Service on the same pods that the change touches: those that lead to one of the ports, or
+// (nil) to any port that has no mode of its own.
+func (c current) shared(p place, pods []*mesh.Workload, ports []uint32, winners ...*mesh.PeerAuthentication) {
 	touched := map[string]bool{}
+	apart := func(n uint32) bool {
+		return slices.ContainsFunc(winners, func(pa *mesh.PeerAuthentication) bool {
+			return slices.ContainsFunc(pa.Ports, func(e mesh.PortMode) bool { return e.Port == n && e.Mode != mesh.ModeUnset })
+		})
+	}
 	for _, w := range pods {
 		for _, s := range c.r.ServicesOf(w) {
 			for i := range s.Ports {
 				n, ok := s.Ports[i].TargetOn(w)
-				if ok && s.Ref != p.svc.Ref && (ports == nil || slices.Contains(ports, n)) {
+				if ok && s.Ref != p.svc.Ref && (ports == nil && !apart(n) || slices.Contains(ports, n)) {
 					touched[fmt.Sprintf("%s/%s:%d", s.Ref.Namespace, s.Ref.Name, s.Ports[i].Number)] = true
 				}
 			}
@@ -408,7 +414,7 @@ func (c current) unsetService(p place, pods []*mesh.Workload, winners []*mesh.Pe
 	for _, pa := range winners {
 		c.portExceptions(p, pods, pa, mesh.ModeUnset)
 	}
-	c.shared(p, pods, nil)
+	c.shared(p, pods, nil, winners...)
 	return nil
 }
 
@@ -438,7 +444,7 @@ func (c current) unsetPort(p place, pods []*mesh.Workload, winners []*mesh.PeerA
 // empty one: the workloads would obey the other.
 func (c current) dropEmpty(p place, pods []*mesh.Workload, pa *mesh.PeerAuthentication, body mesh.Tree) error {
 	spec := dig(body, "spec")
-	if spec["mtls"] != nil || spec["portLevelMtls"] != nil {
+	if mode := text(dig(spec, "mtls")["mode"]); mode != "" && mode != "UNSET" || spec["portLevelMtls"] != nil {
 		return nil
 	}
 	for _, w := range pods {

@@ -215,6 +215,10 @@ func extras(p *mesh.Policy) string {
 			delete(spec, k)
 		}
 	}
+	if _, jwt := spec["peers"]; jwt {
+		delete(spec, "peers")
+		spec["other peers"] = true
+	}
 	return strings.Join(keys(spec), ", ")
 }
 
@@ -291,6 +295,9 @@ func (l legacy) unsetScope(p place, own []*mesh.Policy, parent mesh.Mode) error 
 		l.keep(own[0].Ref, what, parent)
 		return l.setScope(p, own, nil, parent)
 	}
+	if p.Scope == ScopeMesh {
+		l.note("without a mesh policy, Istio %s takes plaintext alone wherever no other policy decides", l.snap.Dialect)
+	}
 	for _, q := range own {
 		l.remove(&q.Object, q.Body, l.because(p, mesh.ModeUnset))
 		if q != own[0] {
@@ -301,17 +308,17 @@ func (l legacy) unsetScope(p place, own []*mesh.Policy, parent mesh.Mode) error 
 }
 
 func (l legacy) keep(ref mesh.Ref, what string, mode mesh.Mode) {
-	l.note("%s stays, because it also sets %s: it says %s now, and will not follow when the wider policy changes",
-		ref, what, ModeWord(mode, l.snap.Dialect))
+	after := ", and will not follow when the wider policy changes"
+	if ref.Kind == mesh.KindMeshPolicy {
+		after = ": without an mTLS peer, plaintext alone"
+	}
+	l.note("%s stays, because it also sets %s: it says %s now%s", ref, what, ModeWord(mode, l.snap.Dialect), after)
 }
 
 // unset removes what the scope says.
 func (l legacy) unset(p place) error {
 	switch p.Scope {
 	case ScopeMesh:
-		if len(l.meshPolicies()) > 0 {
-			l.note("without a mesh policy, Istio %s takes plaintext alone wherever no other policy decides", l.snap.Dialect)
-		}
 		return l.unsetScope(p, l.meshPolicies(), mesh.ModeDisable)
 	case ScopeNamespace:
 		return l.unsetScope(p, l.namespacePolicies(p.Namespace), legacyMode(l.meshDefault()))
