@@ -172,7 +172,7 @@ func (r *Resolver) toPod(c *caller, t Target, tr *trace) Verdict {
 		g.policy = r.serverPolicy(w, s, p, t.Port)
 	}
 	if p == nil {
-		p = &port{Port: &mesh.Port{Number: t.Port}}
+		p = &r.unlisted
 	}
 	q := call{r: r, c: c, target: t, s: s, p: p, tr: tr, send: sending{outbound: OutboundDirect, from: None}}
 	if c.capture != mesh.CaptureNone {

@@ -32,6 +32,7 @@ type Resolver struct {
 	byAddress map[string]int32
 
 	meshPolicy scoped // PeerAuthentication of mesh scope, or MeshPolicy default
+	unlisted   port   // stands for a workload port that no service leads to
 }
 
 // namespace holds the part of one namespace that policies and rules do not change.
@@ -132,6 +133,7 @@ func New(s *mesh.Snapshot) *Resolver {
 		auto:       s.Config.AutoMTLS(s.Dialect),
 		namespaces: make(map[string]*namespace, len(s.Namespaces)+1),
 		meshPolicy: noPolicy,
+		unlisted:   port{Port: &mesh.Port{}},
 	}
 	r.root = r.namespace(s.Config.RootNamespace)
 	r.indexWorkloads()
@@ -422,7 +424,7 @@ func (r *Resolver) ByAddress(ip string) *mesh.Workload {
 
 // Services lists the services that match a name as a person types it from namespace ns: `foo`, `foo.ns1`,
 // `foo.ns1.svc`, the full hostname, or a ServiceEntry's host. An exact hostname wins over short names, the own namespace
-// over others; several results mean that the name is ambiguous.
+// over others, a ServiceEntry's wildcard comes last; several results mean that the name is ambiguous.
 func (r *Resolver) Services(name, ns string) []*mesh.Service {
 	if exact := r.byHost[name]; len(exact) > 0 {
 		return r.preferNamespace(exact, ns)
@@ -433,7 +435,7 @@ func (r *Resolver) Services(name, ns string) []*mesh.Service {
 		if tail == "" || tail == "svc" || tail == "svc."+r.snap.Config.ClusterDomain {
 			return r.preferNamespace(r.byHost[r.fqdn(short, inNS)], ns)
 		}
-		return nil
+		return r.preferNamespace(r.byHost[r.wildcardFor(name)], ns)
 	}
 	if own := r.byHost[r.fqdn(short, ns)]; len(own) > 0 {
 		return r.preferNamespace(own, ns)
@@ -445,6 +447,17 @@ func (r *Resolver) Services(name, ns string) []*mesh.Service {
 		}
 	}
 	return out
+}
+
+// wildcardFor finds the most specific ServiceEntry host with a wildcard that covers a name; "" without one.
+func (r *Resolver) wildcardFor(name string) string {
+	best := ""
+	for i := range r.services {
+		if h := r.services[i].Hostname; strings.HasPrefix(h, "*") && len(h) > len(best) && hostCovers(h, name) {
+			best = h
+		}
+	}
+	return best
 }
 
 // preferNamespace keeps the service of namespace ns where several share a hostname.
