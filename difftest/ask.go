@@ -10,6 +10,10 @@ import (
 // Answers maps a question, in words, to its answer. Two sides agree where their Answers are equal.
 type Answers map[string]string
 
+// notAsked, as Istio's answer, takes a question out of the comparison; as its answer about "outbound" it takes out every
+// question about that target.
+const notAsked = "not asked"
+
 // Difference is one question on which the sides disagree; an empty answer means that a side has none.
 type Difference struct {
 	Question, Istio, Oarlock string
@@ -18,22 +22,42 @@ type Difference struct {
 // Compare lists what differs, in order of question.
 func Compare(istio, oarlock Answers) []Difference {
 	var out []Difference
+	unasked := func(q string) bool {
+		if istio[q] == notAsked {
+			return true
+		}
+		target, _, ok := cutLast(q, `" `)
+		return ok && istio[target+`" outbound`] == notAsked
+	}
 	for q, a := range istio {
-		if b := oarlock[q]; a != b {
-			out = append(out, Difference{q, a, b})
+		if b, ok := oarlock[q]; (a != b || !ok) && !unasked(q) {
+			out = append(out, Difference{q, a, or(b, ok)})
 		}
 	}
 	for q, b := range oarlock {
-		if _, ok := istio[q]; !ok {
-			out = append(out, Difference{q, "", b})
+		if _, ok := istio[q]; !ok && !unasked(q) {
+			out = append(out, Difference{q, or("", false), b})
 		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Question < out[j].Question })
 	return out
 }
 
-// Question is one target as one client sees it. Service and Namespace are set only where the caller knows which service
-// it means; they are not part of the question.
+func or(answer string, ok bool) string {
+	if !ok {
+		return "(no answer)"
+	}
+	return answer
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// Question is one target as one client sees it.
 type Question struct {
 	Client string // pod.namespace
 	Host   string

@@ -201,7 +201,10 @@ func (g *generator) pods() {
 		g.add("v1", "Pod", ns, fmt.Sprintf("pod%d", i), map[string]any{
 			"metadata": map[string]any{"labels": l},
 			"spec":     map[string]any{"serviceAccountName": g.pick("sa1", "sa2"), "containers": containers},
-			"status":   map[string]any{"podIP": g.address(), "phase": "Running"},
+			"status": map[string]any{
+				"podIP": g.address(), "phase": "Running",
+				"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
+			},
 		})
 	}
 }
@@ -286,7 +289,7 @@ func (g *generator) sidecar() {
 		}
 		spec["egress"] = []any{map[string]any{"hosts": hosts}}
 	}
-	if len(spec) == 0 || g.chance(20) {
+	if spec["egress"] == nil || g.chance(20) {
 		spec["outboundTrafficPolicy"] = map[string]any{"mode": g.pick("REGISTRY_ONLY", "ALLOW_ANY")}
 	}
 	g.add("networking.istio.io/v1", "Sidecar", ns, g.name(), map[string]any{"spec": spec})

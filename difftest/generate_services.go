@@ -28,6 +28,9 @@ func (g *generator) service() {
 	if g.chance(25) {
 		meta["annotations"] = map[string]any{"networking.istio.io/exportTo": g.annotation(ns)}
 	}
+	if g.taken(ns, name+"."+ns+".svc."+clusterDomain) {
+		return
+	}
 	if g.add("v1", "Service", ns, name, map[string]any{"metadata": meta, "spec": spec}) {
 		g.hosts = append(g.hosts, name+"."+ns+".svc."+clusterDomain)
 	}
@@ -112,6 +115,9 @@ func (g *generator) entry(ns, host string, spec map[string]any) {
 	if g.chance(10) {
 		spec["subjectAltNames"] = []any{"spiffe://other/ns/x/sa/y"}
 	}
+	if g.taken(ns, host) {
+		return
+	}
 	name := g.name()
 	switch {
 	case spec["resolution"] == "NONE": // has no endpoints: admission
@@ -129,6 +135,15 @@ func (g *generator) entry(ns, host string, spec map[string]any) {
 	if g.add("networking.istio.io/v1", "ServiceEntry", ns, name, map[string]any{"spec": spec}) {
 		g.hosts = append(g.hosts, host)
 	}
+}
+
+// taken says whether a namespace has a service with this host already. Two in one namespace are merged by Istio where
+// they can be; oarlock tells them apart (docs/decisions.md).
+func (g *generator) taken(ns, host string) bool {
+	key := "host/" + ns + "/" + host
+	was := g.seen[key]
+	g.seen[key] = true
+	return was
 }
 
 // endpoint is an endpoint with or without a sidecar's label and an account, the two signs of a sidecar.

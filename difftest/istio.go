@@ -123,6 +123,9 @@ func (a *asker) ask(pod Doc, docs []Doc) {
 		}
 		c := clusters[model.BuildSubsetKey(model.TrafficDirectionOutbound, q.Subset, host.Name(q.Host), q.Port)]
 		switch {
+		case c == nil && withoutEndpoints(proxy, svc, q):
+			a.out[q.key("outbound")] = notAsked
+			continue
 		case c == nil && q.Subset != "":
 			a.out[q.key("outbound")] = "no subset"
 			continue
@@ -133,6 +136,30 @@ func (a *asker) ask(pod Doc, docs []Doc) {
 		a.out[q.key("outbound")] = "cluster"
 		a.endpoints(q, proxy, svc, c)
 	}
+}
+
+// withoutEndpoints says whether a cluster is missing only because it is looked up by DNS and no endpoint is known: Istio
+// leaves such a cluster out, and what is sent there fails.
+func withoutEndpoints(proxy *model.Proxy, svc *model.Service, q Question) bool {
+	if svc == nil || svc.Resolution != model.DNSLB {
+		return false
+	}
+	if _, ok := svc.Ports.GetByPort(q.Port); !ok {
+		return false
+	}
+	if q.Subset == "" {
+		return true
+	}
+	rule := proxy.SidecarScope.DestinationRuleConfig(model.TrafficDirectionOutbound, proxy, svc.Hostname)
+	if rule == nil {
+		return false
+	}
+	for _, s := range rule.Spec.(*networking.DestinationRule).Subsets {
+		if s.Name == q.Subset {
+			return true
+		}
+	}
+	return false
 }
 
 func proxyOf(pod Doc) *model.Proxy {
@@ -160,8 +187,7 @@ func (a *asker) serverModes(pod Doc, proxy *model.Proxy) {
 	}
 }
 
-// endpoints answers for each endpoint of a cluster. Where the cluster has none, one meshed endpoint is assumed, as
-// oarlock does; it is called "*".
+// endpoints answers for each endpoint of a cluster. An endpoint that is not known is called "*".
 func (a *asker) endpoints(q Question, proxy *model.Proxy, svc *model.Service, c *cluster.Cluster) {
 	byEndpoint := len(c.TransportSocketMatches) > 0
 	mode := socketMode(c)
@@ -175,6 +201,10 @@ func (a *asker) endpoints(q Question, proxy *model.Proxy, svc *model.Service, c 
 	}
 	if n == 0 {
 		a.out[q.key("to *")] = mode
+		if byEndpoint { // no endpoint to decide by: oarlock assumes one, Istio need not
+			a.out[q.key("to *")], a.out[q.key("sni")], a.out[q.key("names")] = notAsked, notAsked, notAsked
+			return
+		}
 	}
 	if ctx := tlsContext(c); ctx != nil && mode == "ISTIO_MUTUAL" && (n == 0 || anyValue(a.out, q.key("to "), mode)) {
 		a.out[q.key("sni")] = ctx.Sni

@@ -1,0 +1,131 @@
+package difftest
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"istio.io/istio/pkg/log"
+)
+
+var (
+	meshes = flag.Int("meshes", 5000, "how many random meshes to compare")
+	seed   = flag.Uint64("seed", 1, "what to make them from")
+	skip   = flag.String("skip", "", "regexp")
+	one    = flag.Int("mesh", -1, "compare this mesh of the seed alone")
+	most   = flag.Int("most", 3, "stop after this many meshes with a difference")
+)
+
+// TestMain keeps Istio's own log out of the way.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	for _, s := range log.Scopes() {
+		s.SetOutputLevel(log.NoneLevel)
+	}
+	m.Run()
+}
+
+// TestMeshes is the comparison. Every difference names the seed and the number of its mesh, and comes with the
+// smallest mesh that still shows it.
+func TestMeshes(t *testing.T) {
+	if testing.Short() {
+		*meshes = min(*meshes, 200)
+	}
+	first, last := 0, *meshes
+	if *one >= 0 {
+		first, last = *one, *one+1
+	}
+	var next, different, answers, refused atomic.Int64
+	next.Store(int64(first))
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < last && different.Load() < int64(*most); i = int(next.Add(1)) - 1 {
+				docs := Generate(*seed, uint64(i))
+				n, diff, err := compare(docs)
+				answers.Add(int64(n))
+				switch {
+				case errors.Is(err, errRefused):
+					refused.Add(1)
+					t.Logf("seed %d, mesh %d: %v", *seed, i, err)
+				case err != nil:
+					different.Add(1)
+					t.Errorf("seed %d, mesh %d: %v\n%s", *seed, i, err, Render(Shrink(docs, failsLike(err))))
+				case len(diff) > 0:
+					different.Add(1)
+					t.Errorf("seed %d, mesh %d: %s", *seed, i, report(docs, diff))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("seed %d: %d meshes, %d answers compared in %v; Istio refused %d meshes", *seed, last-first, answers.Load(), time.Since(begin).Round(time.Second), refused.Load())
+	if r := int(refused.Load()); r*50 > last-first {
+		t.Errorf("Istio refused %d meshes of %d: the generator is out of date", r, last-first)
+	}
+}
+
+var errRefused = errors.New("Istio refuses the mesh")
+
+// compare asks both sides; n counts the answers.
+func compare(docs []Doc) (n int, diff []Difference, err error) {
+	theirs, err := AskIstio(docs)
+	if err != nil {
+		return 0, nil, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	ours, err := AskOarlock(docs)
+	if err != nil {
+		return 0, nil, err
+	}
+	d := Compare(theirs, ours)
+	if *skip != "" {
+		re := regexp.MustCompile(*skip)
+		d = slices.DeleteFunc(d, func(d Difference) bool { return re.MatchString(d.Question + " I=" + d.Istio + " O=" + d.Oarlock) })
+	}
+	return len(theirs), d, nil
+}
+
+func failsLike(want error) func([]Doc) bool {
+	return func(docs []Doc) bool {
+		_, _, err := compare(docs)
+		return err != nil && !errors.Is(err, errRefused) && strings.Contains(err.Error(), ":") == strings.Contains(want.Error(), ":")
+	}
+}
+
+// report shrinks a mesh around its first difference and prints it.
+func report(docs []Doc, diff []Difference) string {
+	first := diff[0]
+	small := Shrink(docs, func(d []Doc) bool {
+		_, diff, err := compare(d)
+		return err == nil && has(diff, first)
+	})
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d answers differ; the smallest mesh for the first:\n", len(diff))
+	_, diff, _ = compare(small)
+	for i, d := range diff {
+		if i < 8 || d.Question == first.Question {
+			fmt.Fprintf(&b, "  %s\n    Istio:   %s\n    oarlock: %s\n", d.Question, d.Istio, d.Oarlock)
+		}
+	}
+	b.Write(Render(small))
+	return b.String()
+}
+
+// has says whether a difference is still there: the same question with the same answers.
+func has(diff []Difference, d Difference) bool {
+	for _, e := range diff {
+		if e == d {
+			return true
+		}
+	}
+	return false
+}
