@@ -12,7 +12,7 @@ import (
 	"github.com/oarlock/oarlock/mesh"
 )
 
-// shop is a small mesh: api with a sidecar under a STRICT namespace policy, web that calls it.
+// shop is a small mesh: api with a sidecar, and web that calls it. shopStrict puts them under a STRICT policy.
 const shop = `apiVersion: v1
 kind: Namespace
 metadata: {name: shop, labels: {istio-injection: enabled}}
@@ -37,7 +37,9 @@ apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: mesh, namespace: istio-system}
 spec: {mtls: {mode: PERMISSIVE}}
----
+`
+
+const shopStrict = `---
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: default, namespace: shop}
@@ -47,7 +49,7 @@ spec: {mtls: {mode: STRICT}}
 // openShop serves shop.yaml beside the case file.
 func openShop(path string) ([]byte, error) {
 	if path == filepath.Join("d", "shop.yaml") {
-		return []byte(shop), nil
+		return []byte(shop + shopStrict), nil
 	}
 	return nil, fmt.Errorf("open %s: no such file", path)
 }
@@ -242,6 +244,34 @@ func TestRunDialects(t *testing.T) {
 	}
 	if want := "both 1.1 true, both 1.4 false, own current true"; strings.Join(got, ", ") != want {
 		t.Errorf("ran %s, want %s", strings.Join(got, ", "), want)
+	}
+}
+
+// TestExamples runs the examples of doc.go and docs/cases.md.
+func TestExamples(t *testing.T) {
+	guide, err := os.ReadFile("../docs/cases.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tour, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, first, _ := strings.Cut(string(guide), "```\n")
+	first, _, _ = strings.Cut(first, "```\n")
+	_, second, _ := strings.Cut(string(tour), "//\n//\t")
+	second, _, _ = strings.Cut(second, "\n//\n// ")
+	second = strings.ReplaceAll(strings.ReplaceAll(second, "\n//\t", "\n"), "\n//\n", "\n\n")
+	for name, text := range map[string]string{"docs/cases.md": first, "doc.go": second} {
+		f, err := Parse(name, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range Run(f, func(string) ([]byte, error) { return []byte(shop), nil }) {
+			if !r.Passed() {
+				t.Error(r)
+			}
+		}
 	}
 }
 
