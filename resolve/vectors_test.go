@@ -24,7 +24,8 @@ func TestVectors(t *testing.T) {
 	for _, m := range open(t) {
 		put(m, "OPEN.md")
 	}
-	for _, m := range find(t, "../cmd/oarlock/testdata/script/*.txt", `(?m)^# .*?\b((?:LV)9[0-3])\b`) {
+	// LV90 to LV93 are about whole tables; scripts may also refer to the id of a case.
+	for _, m := range find(t, "../cmd/oarlock/testdata/script/*.txt", `\b(LV9[0-3])\b`) {
 		put(m, "a script")
 	}
 	known := map[string]bool{}
