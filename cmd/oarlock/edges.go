@@ -60,7 +60,7 @@ func (a *app) graph(cmd *cobra.Command) (*loaded, *graph.Graph, error) {
 		g, where = g.In(ns), " in namespace "+ns
 	}
 	if len(g.Edges) == 0 {
-		a.note("oarlock: no edge is declared%s: manifests say who calls whom only where a workload has the annotation oarlock.dev/calls; tls-check shows every pair", where)
+		a.note("oarlock: no edge is declared%s; a workload declares its own with the annotation oarlock.dev/calls", where)
 		a.note("try: %s tls-check", a.command())
 	}
 	return l, g, nil

@@ -143,7 +143,6 @@ type explainer struct {
 }
 
 func (e *explainer) write() {
-	v := e.x.Verdict
 	e.wrap("", fmt.Sprintf("%s -> %s", e.l.clientName(e.x.Client), e.callee()))
 	e.wrap("", e.sentence())
 	e.b.WriteByte('\n')
@@ -154,10 +153,6 @@ func (e *explainer) write() {
 			fmt.Fprintf(&e.b, "%d. %s\n", n, e.title(r.Step))
 		}
 		e.reason(r)
-	}
-	if len(e.x.Endpoints) > 1 || v.Wire == resolve.WireMixed {
-		e.b.WriteByte('\n')
-		e.endpoints()
 	}
 }
 
@@ -256,24 +251,6 @@ func tieText(t resolve.TieBreak) string {
 		return "Istio leaves this to chance; Oarlock takes the first by name"
 	}
 	return ""
-}
-
-// endpoints lists the classes of endpoints where they differ.
-func (e *explainer) endpoints() {
-	e.b.WriteString("endpoints:\n")
-	for _, p := range e.x.Endpoints {
-		policy, _ := e.l.resolver.Policy(p.Policy)
-		name := e.l.endpointName(p)
-		if p.Port != 0 {
-			name += fmt.Sprintf(" port %d", p.Port)
-		}
-		by := ""
-		if !policy.IsZero() {
-			by = " by " + policy.String()
-		}
-		e.wrap("   ", fmt.Sprintf("%s: server %s%s, client sends %s, on the wire %s: %s", name, p.Server, by,
-			sendsWord(p.Sends), wireWord(p.Wire), clause(p.Cause, p.Wire, p.Sends)))
-	}
 }
 
 // sendsWord is what a client starts.

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output in testdata/script")
+
+// TestMain makes the test binary the oarlock command for the scripts.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"oarlock": main})
+}
+
+// TestScripts runs testdata/script/*.txt: each is a story, or what one verb does. $EXAMPLES is the folder examples/ of
+// the repository, read-only by convention: a script that edits copies it.
+func TestScripts(t *testing.T) {
+	examples, err := filepath.Abs(filepath.Join("..", "..", "examples"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("EXAMPLES", examples)
+			env.Setenv("NO_COLOR", "")
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			// A folder without permission is open to root.
+			return cond == "root" && os.Geteuid() == 0, nil
+		},
+	})
+}
