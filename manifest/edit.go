@@ -182,7 +182,7 @@ func (d *draft) find(c *mesh.Change) (*target, error) {
 			continue // not the object: it could not have been read either
 		}
 		for _, t := range doc.targets(pieces, i, c.Ref) {
-			if sameValue(t.tree(), c.Before) && (best == nil || distanceOf(t.line, line) < distanceOf(best.line, line)) {
+			if sameTree(t.tree(), c.Before) && (best == nil || distanceOf(t.line, line) < distanceOf(best.line, line)) {
 				best = t
 			}
 		}
@@ -251,7 +251,7 @@ func editDocument(text []byte, want any) ([]byte, error) {
 		return nil, err
 	}
 	got, err := parseDocument(edited)
-	if err != nil || !sameValue(got.tree, want) {
+	if err != nil || !sameTree(got.tree, want) {
 		return nil, doc.blame(text)
 	}
 	return edited, nil
@@ -304,7 +304,7 @@ func (d *draft) sameOthers(next []byte, old []piece, but int, replaced bool) err
 		}
 		x, errX := parseDocument(a)
 		y, errY := parseDocument(b)
-		if replaced || errX != nil || errY != nil || !sameValue(x.tree, y.tree) {
+		if replaced || errX != nil || errY != nil || !sameTree(x.tree, y.tree) {
 			return errOthers
 		}
 	}
@@ -354,7 +354,7 @@ func (d *draft) added(next []byte, old []piece, after mesh.Tree) error {
 		return errOutcome
 	}
 	doc, err := parseDocument(next[pieces[last].start:])
-	if err != nil || !sameValue(doc.tree, after) {
+	if err != nil || !sameTree(doc.tree, after) {
 		return errOutcome
 	}
 	if err := d.sameOthers(next[:pieces[last].start], old, -1, false); err != nil {

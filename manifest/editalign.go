@@ -2,8 +2,8 @@ package manifest
 
 import "encoding/json"
 
-// sameValue compares two JSON values. Numbers are compared by value, whatever Go type carries them.
-func sameValue(a, b any) bool {
+// sameTree compares two JSON values. Numbers are compared by value, whatever Go type carries them.
+func sameTree(a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:
 		b, ok := b.(map[string]any)
@@ -11,7 +11,7 @@ func sameValue(a, b any) bool {
 			return false
 		}
 		for k, v := range a {
-			if w, ok := b[k]; !ok || !sameValue(v, w) {
+			if w, ok := b[k]; !ok || !sameTree(v, w) {
 				return false
 			}
 		}
@@ -22,7 +22,7 @@ func sameValue(a, b any) bool {
 			return false
 		}
 		for i := range a {
-			if !sameValue(a[i], b[i]) {
+			if !sameTree(a[i], b[i]) {
 				return false
 			}
 		}
@@ -95,7 +95,7 @@ func weight(v any) int {
 }
 
 func distance(a, b any) int {
-	if sameValue(a, b) {
+	if sameTree(a, b) {
 		return 0
 	}
 	switch x := a.(type) {
@@ -119,7 +119,7 @@ func mapDistance(a, b map[string]any) int {
 		} else {
 			d += 1 + weight(v)
 		}
-		if name := k == "name" || k == "number" || k == "port"; name && !sameValue(v, b[k]) {
+		if name := k == "name" || k == "number" || k == "port"; name && !sameTree(v, b[k]) {
 			d += 4 // another name is most likely another thing
 		}
 	}
@@ -143,12 +143,12 @@ const maxAlign = 1 << 16
 func align(a, b []any) []step {
 	var head, tail []step
 	i, j := 0, 0
-	for i < len(a) && j < len(b) && sameValue(a[i], b[j]) {
+	for i < len(a) && j < len(b) && sameTree(a[i], b[j]) {
 		head = append(head, step{i, j})
 		i, j = i+1, j+1
 	}
 	n, m := len(a), len(b)
-	for n > i && m > j && sameValue(a[n-1], b[m-1]) {
+	for n > i && m > j && sameTree(a[n-1], b[m-1]) {
 		n, m = n-1, m-1
 		tail = append(tail, step{n, m})
 	}

@@ -46,7 +46,7 @@ var (
 
 // change edits the value in a cell from before, which it holds, to after.
 func (e *editor) change(c cell, before, after any) error {
-	if sameValue(before, after) {
+	if sameTree(before, after) {
 		return nil
 	}
 	if c.node.Kind == yaml.AliasNode {
@@ -129,7 +129,7 @@ func (e *editor) changeMapping(c cell, before, after map[string]any) error {
 		}
 	}
 	for k := range before {
-		if !seen[k] && !sameValue(before[k], after[k]) {
+		if !seen[k] && !sameTree(before[k], after[k]) {
 			return errMerge
 		}
 	}
@@ -286,7 +286,7 @@ func (e *editor) empty(m *collection, after any) error {
 	if len(m.added) == 0 {
 		e.add(m.from, m.from, " "+e.inline(after, false))
 	} else {
-		e.add(below, below, e.lines(e.block(after, m.col)))
+		e.add(below, below, e.block(after, m.col)+"\n")
 	}
 	return nil
 }
@@ -294,9 +294,6 @@ func (e *editor) empty(m *collection, after any) error {
 func (e *editor) add(start, end int, text string) {
 	e.splices = append(e.splices, splice{start, end, text})
 }
-
-// lines ends a block with a line break.
-func (e *editor) lines(block string) string { return block + "\n" }
 
 // cutLines removes the lines of an entry, with the comments that belong to it.
 func (e *editor) cutLines(m *collection, en entry) {
@@ -407,7 +404,8 @@ func (e *editor) replace(c cell, after any) error {
 	case wasBlock && c.item && !e.first(sp.start):
 		e.add(sp.start, sp.end, e.compact(after, e.column(sp.start), c.key))
 	case wasBlock:
-		e.add(e.commentsAbove(sp.start, e.column(sp.start)), e.linesBelow(sp.end, e.column(sp.start)), e.belowKey(c, after, toBlock))
+		lines, _ := e.belowKey(c, after, toBlock)
+		e.add(e.commentsAbove(sp.start, e.column(sp.start)), e.linesBelow(sp.end, e.column(sp.start)), lines)
 		if !toBlock {
 			e.add(c.from, c.from, " "+e.inline(after, false))
 		}
@@ -433,28 +431,30 @@ func (e *editor) replaceInline(sp span, blank, text string) {
 	e.add(sp.start, sp.end, text)
 }
 
-// belowKey prints a block value on the lines under its key, nothing for another value.
-func (e *editor) belowKey(c cell, v any, block bool) string {
-	if !block {
-		return ""
-	}
+// belowKey prints a block value on the lines under its key, nothing for another value, and gives its column.
+func (e *editor) belowKey(c cell, v any, block bool) (string, int) {
 	depth := e.step
 	if _, ok := v.([]any); ok {
 		depth = e.seq
 	}
-	at := max(c.indent, 0) + depth
-	return e.lines(strings.Repeat(" ", at) + e.compact(v, at, c.key))
+	col := max(c.indent, 0) + depth
+	if !block {
+		return "", col
+	}
+	return strings.Repeat(" ", col) + e.compact(v, col, c.key) + "\n", col
 }
 
-// replaceByLines turns a value on the line of its key into a block below it. A comment on that line stays there.
+// replaceByLines turns a value on the line of its key into a block below it. A comment on that line stays there, and so
+// does one below that is deeper than the block.
 func (e *editor) replaceByLines(c cell, sp span, after any) {
+	lines, col := e.belowKey(c, after, true)
 	if lineStart(e.text, sp.start) != lineStart(e.text, c.from) {
-		e.add(lineStart(e.text, sp.start), nextLine(e.text, sp.end), e.belowKey(c, after, true))
+		e.add(lineStart(e.text, sp.start), nextLine(e.text, sp.end), lines)
 		return
 	}
 	e.add(c.from, sp.end, "")
-	below := nextLine(e.text, sp.end)
-	e.add(below, below, e.belowKey(c, after, true))
+	below := e.linesBelow(sp.end, col)
+	e.add(below, below, lines)
 }
 
 // scalarText prints a scalar or empty collection in the place of a node, with the node's quotes where it has some.
