@@ -166,7 +166,7 @@ func syntaxHint(cause string, line []byte) string {
 	case strings.Contains(cause, "cannot start any token"):
 		return "put the value in quotes: it begins with a character that YAML keeps for itself"
 	case strings.Contains(cause, "mapping values are not allowed"):
-		return "indent this line like its neighbours, or put the value in quotes if it holds a colon and a space"
+		return "indent this line like its neighbours, give the line above its colon, or quote a value that holds a colon and a space"
 	case strings.Contains(cause, "did not find expected key"), strings.Contains(cause, "did not find expected '-' indicator"),
 		strings.Contains(cause, "block sequence entries are not allowed"):
 		return "indent this line like its neighbours"
