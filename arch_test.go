@@ -191,6 +191,9 @@ func (p *goPackage) read(name string) error {
 	if err != nil {
 		return err
 	}
+	if bytes.HasPrefix(src, []byte("//go:build ignore\n")) {
+		return nil // a program of its own, run by go generate
+	}
 	set := token.NewFileSet()
 	tree, err := parser.ParseFile(set, name, src, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
