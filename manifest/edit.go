@@ -164,17 +164,29 @@ func (t *target) tree() any {
 // find looks for the object of a change. Where several objects have its name, the one that is as the change says and
 // stands nearest to its origin is meant.
 func (d *draft) find(c *mesh.Change) (*target, error) {
-	pieces := cut(d.text)
 	line := c.Origin.Line
 	for _, s := range d.shifts {
 		if line > s.line {
 			line += s.by
 		}
 	}
+	pieces := cut(d.text)
+	best := d.nearest(pieces, c, line, []byte(c.Ref.Name))
+	if best == nil { // a name may be written with escapes
+		best = d.nearest(pieces, c, line, nil)
+	}
+	if best == nil {
+		return nil, &mesh.StaleError{Place: place(c)}
+	}
+	return best, nil
+}
+
+// nearest looks in the documents whose text has some bytes.
+func (d *draft) nearest(pieces []piece, c *mesh.Change, line int, with []byte) *target {
 	var best *target
 	for i, p := range pieces {
 		text := d.text[p.start:p.end]
-		if !p.content || !bytes.Contains(text, []byte(c.Ref.Name)) {
+		if !p.content || !bytes.Contains(text, with) {
 			continue
 		}
 		doc, err := parseDocument(text)
@@ -187,10 +199,7 @@ func (d *draft) find(c *mesh.Change) (*target, error) {
 			}
 		}
 	}
-	if best == nil {
-		return nil, &mesh.StaleError{Place: place(c)}
-	}
-	return best, nil
+	return best
 }
 
 func distanceOf(a, b int) int { return max(a-b, b-a) }

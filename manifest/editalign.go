@@ -114,13 +114,14 @@ func distance(a, b any) int {
 func mapDistance(a, b map[string]any) int {
 	d := 0
 	for k, v := range a {
-		if w, ok := b[k]; ok {
-			d += distance(v, w)
-		} else {
+		w, ok := b[k]
+		switch name := k == "name" || k == "number" || k == "port"; {
+		case !ok:
 			d += 1 + weight(v)
-		}
-		if name := k == "name" || k == "number" || k == "port"; name && !sameTree(v, b[k]) {
-			d += 4 // another name is most likely another thing
+		case name && !sameTree(v, w):
+			d += distance(v, w) + 4 // another name is most likely another thing
+		default:
+			d += distance(v, w)
 		}
 	}
 	for k, w := range b {

@@ -412,15 +412,24 @@ func (e *editor) replace(c cell, after any) error {
 	case !toBlock:
 		e.replaceInline(sp, " ", e.scalarText(c.node, after, false))
 	case c.item:
-		col := e.column(sp.start)
-		if sp.start == sp.end {
-			col = e.column(c.from) + 1
-		}
-		e.replaceInline(sp, " ", e.compact(after, col, c.key))
+		e.replaceItem(c, sp, after)
 	default:
 		e.replaceByLines(c, sp, after)
 	}
 	return nil
+}
+
+// replaceItem turns a value behind a dash into a block that begins there, or into brackets if a comment follows it.
+func (e *editor) replaceItem(c cell, sp span, after any) {
+	col := e.column(sp.start)
+	if sp.start == sp.end {
+		col = e.column(c.from) + 1
+	}
+	text := e.compact(after, col, c.key)
+	if rest := e.text[sp.end:nextLine(e.text, sp.end)]; len(bytes.TrimSpace(rest)) > 0 {
+		text = e.inline(after, false)
+	}
+	e.replaceInline(sp, " ", text)
 }
 
 // replaceInline puts text in the place of a value; an empty one needs a blank before.
