@@ -13,7 +13,7 @@ test: ## every test of this module
 	go test ./...
 
 race: ## the packages with goroutines, under the race detector
-	go test -race ./manifest ./yamldir ./meshtest ./cmd/oarlock
+	go test -race ./manifest ./yamldir ./cmd/oarlock
 
 lint: ## formatting, vet, staticcheck
 	test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && $(STATICCHECK) ./...
@@ -25,7 +25,7 @@ fuzz: ## each fuzz target for FUZZTIME
 	for f in $$(go test -list '^Fuzz' ./manifest | grep '^Fuzz'); do go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./manifest || exit 1; done
 
 test-istio: ## random meshes against Istio's own code; a module of its own, slow to compile the first time
-	cd difftest && CGO_ENABLED=0 go test -trimpath ./...
+	cd difftest && CGO_ENABLED=0 go test -trimpath -timeout 30m ./...
 
 build: ## the command, in bin/
 	go build -o bin/oarlock ./cmd/oarlock
