@@ -337,17 +337,23 @@ func (q *call) clientTLS(out *Explanation) *ClientTLS {
 	return t
 }
 
-// accounts lists the identities of a service's endpoints, in every trust domain that means the same (semantics M36, M37).
+// accounts lists the identities of a service's endpoints and those that its ServiceEntry names, in every trust domain that
+// means the same (semantics M36, M37).
 func (r *Resolver) accounts(s *service) []string {
-	domains := append([]string{r.snap.Config.TrustDomain}, r.snap.Config.TrustDomainAliases...)
+	cfg := &r.snap.Config
 	out := slices.Clone(s.SubjectAltNames)
 	for _, i := range s.endpoints {
-		w := &r.workloads[i]
-		if w.ServiceAccount == "" {
-			continue
+		if w := &r.workloads[i]; w.ServiceAccount != "" {
+			out = append(out, Identity(cfg.TrustDomain, w.ns.name, w.ServiceAccount))
 		}
-		for _, td := range domains {
-			out = append(out, Identity(td, w.ns.name, w.ServiceAccount))
+	}
+	for _, id := range slices.Clone(out) {
+		rest, ok := strings.CutPrefix(id, "spiffe://")
+		_, path, found := strings.Cut(rest, "/")
+		for _, alias := range cfg.TrustDomainAliases {
+			if ok && found {
+				out = append(out, "spiffe://"+strings.ReplaceAll(alias, "@", ".")+"/"+path)
+			}
 		}
 	}
 	slices.Sort(out)

@@ -48,7 +48,7 @@ func (r *Resolver) decide(c Client, t Target, tr *trace) Verdict {
 func (r *Resolver) toService(c *caller, t Target, tr *trace) Verdict {
 	i, ok := r.service[t.Service]
 	if !ok {
-		return r.noPort(tr, t)
+		return r.noPort(c, t, tr)
 	}
 	s := &r.services[i]
 	if s.Resolution == mesh.ResolutionExternalName && !r.dialect.Legacy() {
@@ -56,7 +56,7 @@ func (r *Resolver) toService(c *caller, t Target, tr *trace) Verdict {
 	}
 	k := slices.IndexFunc(s.ports, func(p port) bool { return p.Number == t.Port })
 	if k < 0 {
-		return r.noPort(tr, t)
+		return r.noPort(c, t, tr)
 	}
 	return r.toPort(c, t, s, &s.ports[k], tr)
 }
@@ -160,7 +160,7 @@ func (r *Resolver) toAlias(c *caller, t Target, s *service, tr *trace) Verdict {
 func (r *Resolver) toPod(c *caller, t Target, tr *trace) Verdict {
 	i, ok := r.workload[t.Workload]
 	if !ok {
-		return r.noPort(tr, t)
+		return r.noPort(c, t, tr)
 	}
 	w := &r.workloads[i]
 	s, p := r.behind(w, t.Port)
@@ -211,9 +211,15 @@ func (r *Resolver) toHost(c *caller, t Target, tr *trace) Verdict {
 	return v
 }
 
-func (r *Resolver) noPort(tr *trace, t Target) Verdict {
+// noPort is the answer for a port that the service does not have: to the client's sidecar an unknown destination, to
+// everybody else nothing that listens.
+func (r *Resolver) noPort(c *caller, t Target, tr *trace) Verdict {
 	tr.noPort(t)
-	return Verdict{Status: StatusConflict, Server: ServerDisable, Wire: WireRefused, Outbound: OutboundPassthrough, Cause: CauseNoPort, Policy: None, Rule: None}
+	v := Verdict{Status: StatusConflict, Server: ServerDisable, Wire: WireRefused, Outbound: OutboundDirect, Cause: CauseNoPort, Policy: None, Rule: None}
+	if c.capture != mesh.CaptureNone {
+		v.Outbound = r.unknownDestination(c)
+	}
+	return v
 }
 
 // tally adds up the outcomes of a service port's endpoints.

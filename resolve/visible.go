@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -83,7 +84,8 @@ func (r *Resolver) before(c *caller, a, b *service) bool {
 	if ra, rb := rank(a), rank(b); ra != rb {
 		return ra < rb
 	}
-	return a.Object.Older(&b.Object) < 0
+	// A ServiceEntry's service is named by its host there, so equally old ones differ in namespace alone.
+	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ns.name, b.ns.name), cmp.Compare(a.Ref.Name, b.Ref.Name)) < 0
 }
 
 func (r *Resolver) exportList(s *service) []string {
