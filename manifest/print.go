@@ -294,6 +294,8 @@ func plainText(s string, flow bool) bool {
 	switch {
 	case s == "" || yamlWord(s) || numberLike.MatchString(s) && !dotted.MatchString(s):
 		return false
+	case !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }):
+		return false // legal, but nobody writes `- .`
 	case strings.ContainsRune("-?:,[]{}#&*!|>'\"%@`=<~", rune(s[0])):
 		return false
 	case strings.HasSuffix(s, ":") || strings.Contains(s, ": ") || strings.Contains(s, " #"):

@@ -81,6 +81,9 @@ var errScan = errors.New("its YAML is written in a way that is not understood")
 type source struct {
 	text  []byte
 	lines []int // start of each line
+
+	// The last position that was looked up: nodes come in order, and a minified file is one long line.
+	line, col, pos int
 }
 
 func newSource(text []byte) *source {
@@ -108,15 +111,17 @@ func (s *source) offset(n *yaml.Node) (int, error) {
 	if n.Line < 1 || n.Line > len(s.lines) || n.Column < 1 {
 		return 0, errScan
 	}
-	pos := s.lines[n.Line-1]
-	for i := 1; i < n.Column; i++ {
-		if pos >= len(s.text) || s.text[pos] == '\n' {
+	if n.Line != s.line || n.Column < s.col {
+		s.line, s.col, s.pos = n.Line, 1, s.lines[n.Line-1]
+	}
+	for ; s.col < n.Column; s.col++ {
+		if s.pos >= len(s.text) || s.text[s.pos] == '\n' {
 			return 0, errScan
 		}
-		_, size := utf8.DecodeRune(s.text[pos:])
-		pos += size
+		_, size := utf8.DecodeRune(s.text[s.pos:])
+		s.pos += size
 	}
-	return pos, nil
+	return s.pos, nil
 }
 
 // column gives the column of a byte, from 0, in runes.
