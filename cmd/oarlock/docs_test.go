@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDocs runs every line `$ oarlock ...` in the code blocks of the documents, in the root of the repository, and wants
+// the lines below it to be what is printed. -update writes them.
+func TestDocs(t *testing.T) {
+	t.Chdir(filepath.Join("..", ".."))
+	for _, pattern := range []string{"README.md", "docs/*.md", "examples/*/README.md"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			t.Run(name, func(t *testing.T) { testDocument(t, name) })
+		}
+	}
+}
+
+func testDocument(t *testing.T, name string) {
+	src, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := withOutput(t, string(src))
+	if want == string(src) {
+		return
+	}
+	if *update {
+		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Errorf("%s does not show what is printed (go test ./cmd/oarlock -run TestDocs -update):\n%s", name, firstDifference(string(src), want))
+}
+
+// withOutput gives a document with the output of its commands as it is today.
+func withOutput(t *testing.T, doc string) string {
+	t.Helper()
+	var out []string
+	inBlock, skipping := false, false
+	for line := range strings.Lines(doc) {
+		fence := strings.HasPrefix(line, "```")
+		command, isCommand := strings.CutPrefix(line, "$ oarlock ")
+		switch {
+		case fence:
+			inBlock, skipping = !inBlock, false
+			out = append(out, line)
+		case inBlock && isCommand:
+			skipping = true
+			out = append(out, line, outputOf(strings.Fields(command)))
+		case !skipping:
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "")
+}
+
+// outputOf gives what a person sees at the terminal, standard error included.
+func outputOf(args []string) string {
+	var seen bytes.Buffer
+	run(context.Background(), args, strings.NewReader(""), &seen, &seen)
+	if s := seen.String(); s == "" || strings.HasSuffix(s, "\n") {
+		return s
+	}
+	return seen.String() + "\n"
+}
+
+// firstDifference gives the line in which two texts part, both ways.
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return "- " + g[i] + "\n+ " + w[i]
+		}
+	}
+	longer := slices.Concat(g[min(len(g), len(w)):], w[min(len(g), len(w)):])
+	return strings.Join(longer, "\n")
+}
