@@ -347,7 +347,7 @@ func TestRules(t *testing.T) {
 		Object: mesh.Object{Ref: mesh.Ref{Kind: mesh.KindDestinationRule, Namespace: "shop", Name: "d"}, Origin: mesh.Origin{File: "f.yaml", Line: 1, Col: 1}},
 		Host:   "cart", ExportTo: []string{"."}, WorkloadSelector: map[string]string{"app": "till"},
 		TrafficPolicy: &mesh.TrafficPolicy{LoadBalancer: "ROUND_ROBIN",
-			TLS: &mesh.ClientTLS{Mode: mesh.ClientMutual, ClientCertificate: "a", PrivateKey: "b", CACertificates: "c", SNI: "d", SubjectAltNames: []string{"e"}, CredentialName: "f"},
+			TLS:   &mesh.ClientTLS{Mode: mesh.ClientMutual, ClientCertificate: "a", PrivateKey: "b", CACertificates: "c", SNI: "d", SubjectAltNames: []string{"e"}, CredentialName: "f"},
 			Ports: []mesh.PortPolicy{{Number: 80, TLS: &mesh.ClientTLS{Mode: mesh.ClientDisable}}, {Number: 90, LoadBalancer: "PASSTHROUGH"}}},
 		Subsets: []mesh.Subset{{Name: "v1", Labels: map[string]string{"version": "v1"}},
 			{Name: "v2", TrafficPolicy: &mesh.TrafficPolicy{TLS: &mesh.ClientTLS{Mode: mesh.ClientIstioMutual}}}},

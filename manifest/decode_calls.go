@@ -57,7 +57,7 @@ func (c *checker) call(w *mesh.Workload, at *value, text, source string) {
 		c.warn(at, "write HOST, HOST:PORT or a URL", "%s: %q is no target and is ignored", source, shorten(text))
 		return
 	}
-	call := mesh.Call{Host: host, Port: port, Source: source, Origin: mesh.Origin{File: c.chunk.file, Line: int(at.line), Col: int(at.col)}}
+	call := mesh.Call{Host: host, Port: port, Source: source, Origin: c.origin(at.line, at.col)}
 	for _, e := range w.Calls {
 		if e.Host == host && e.Port == port {
 			return

@@ -140,7 +140,7 @@ func templateMessage(file string) string {
 func (d *decoder) item(v *value, apiVersion, kind string) {
 	fail := func(sev mesh.Severity, at *value, hint, format string, args ...any) {
 		c := checker{chunk: d.chunk, subject: d.chunk.file + " document"}
-		c.note(sev, at.line, at.col, hint, format, args...)
+		c.note(sev, c.origin(at.line, at.col), hint, format, args...)
 		d.problems = append(d.problems, c.problems...)
 	}
 	if v.kind != mapValue {
@@ -271,7 +271,7 @@ func canonicalVersion(g group) string {
 
 // metadata names the object. From here on problems carry its Ref.
 func (c *checker) metadata(o *mesh.Object, v *value, kind mesh.Kind, cluster bool) bool {
-	o.Origin = mesh.Origin{File: c.chunk.file, Line: int(v.line), Col: int(v.col)}
+	o.Origin = c.origin(v.line, v.col)
 	c.path = append(c.path[:0], "metadata")
 	defer func() { c.path = c.path[:0] }()
 	meta := v.get("metadata")

@@ -34,7 +34,7 @@ func (c *checker) peerAuthentication(o mesh.Object, v *value) any {
 		for _, f := range ports.fields {
 			n, err := strconv.ParseUint(f.key, 10, 16)
 			if err != nil || n == 0 {
-				c.note(mesh.Error, f.line, f.col, "write the number of a workload port, from 1 to 65535",
+				c.note(mesh.Error, c.origin(f.line, f.col), "write the number of a workload port, from 1 to 65535",
 					"spec.portLevelMtls: %q is no port", shorten(f.key))
 				continue
 			}

@@ -52,7 +52,7 @@ func (c *checker) virtualService(o mesh.Object, v *value) any {
 		}
 		dest := mesh.RouteDestination{Host: d.str("host"), Subset: d.str("subset"),
 			Port:   c.port(d.get("port").get("number"), "the port of destination %s", d.str("host")),
-			Origin: mesh.Origin{File: c.chunk.file, Line: int(d.line), Col: int(d.col)}}
+			Origin: c.origin(d.line, d.col)}
 		if !slices.ContainsFunc(vs.Destinations, func(e mesh.RouteDestination) bool {
 			return e.Host == dest.Host && e.Subset == dest.Subset && e.Port == dest.Port
 		}) {

@@ -93,7 +93,7 @@ func (c *checker) endpointSlice(o mesh.Object, v *value) any {
 		if ready := e.at("conditions", "ready"); ready != nil && !ready.truth {
 			continue
 		}
-		ep := sliceEndpoint{addresses: e.strs("addresses"), origin: mesh.Origin{File: c.chunk.file, Line: int(e.line), Col: int(e.col)}}
+		ep := sliceEndpoint{addresses: e.strs("addresses"), origin: c.origin(e.line, e.col)}
 		if t := e.get("targetRef"); t.str("kind") == string(mesh.KindPod) && t.str("name") != "" {
 			ep.target = mesh.Ref{Kind: mesh.KindPod, Namespace: o.Ref.Namespace, Name: t.str("name")}
 			if ns := t.str("namespace"); ns != "" {

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
@@ -93,6 +94,76 @@ func FuzzValues(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) { sameValue(t, text) })
+}
+
+// quickSeeds are texts at the edge of what quickParse reads.
+var quickSeeds = []string{
+	"a:\n  b: 1\nc: d\n", "a:\n- b\n- c: d\n  e: f\n-\n- - x\n  - y\ng:\n", "---\na: b # c\n", "- a\n- b\n", "a:\n",
+	"a: 'b' # c\nd: \"e\"# f\n", "a: b\n  c\n", "a: b: c\n", "a: http://b:80/c#d\n", "a:b\n", "a: -\n", "a: - b\n", "-  a: b\n   c: d\n",
+	"a:\n    b: c\n  d: e\n", "a: 1\n b: 2\n", "a: [x]\n", "a: {}\n", "a: &x b\n", "a: *x\n", "a: |\n  b\n", "y: n\n1: 2\n~: 3\n1.5: 4\n",
+	"a: b\na: c\n", "a: ~\nb: null\nc: .inf\nd: 1e999\n", "# x\n\na: b\n\n# y\n", "a: b\n...\n", "a: b\n---x\n", "a: <<\n<<: a\n",
+	"a: b # c: d\n", "a: 'b''c'\n", "a: 'b'c\n", "a:   b   \n", "a :b\n", "a : b\n", "-\n  a: b\n", "-\n- \n", "a:\n- b\nc:\n- d\n", "a:\n-b\n",
+	"a: b\n- c\n", "- a\nb: c\n", "a:\n  - b\n - c\n", " a: b\n", "  - a\n  - b: c\n", "a: 0777\nb: 1_0\n", "a: b,c]d}e\n", "a: x'y\"z\n", "--- a: b\n",
+	"a: # c\n  b: d\n", "- # c\n  b: d\n", "a: # c\n- b\n", "a: b #\n", "a: #b\n", "a:\n # x\n  b: c\n # y\nd: e\n", "a: -b\nc: --\n", "-- : a\n", "a: ..\n",
+	"a: [b, \"c\", 'd', 1, y]\n", "a: {b: c, d: {e: [f]}}  # g\n", "a: []\nb: {}\n- c\n", "a: [b,]\n", "a: [,]\n", "a: [b c]\n", "a: {b}\n", "a: {b: }\n", "a: {b:c}\n",
+	"a: [b:80, --c=d, -e]\n", "a: [b: 80]\n", "a: [b, c]d\n", "a: [b, c]# d\n", "a: [b, c\n", "a: {\"b\": c}\n", "a: {b: c, b: d}\n", "- [a]\n- {b: c}\n", "a: [b]]\n", "a: [ - ]\n",
+	"[a, b]\n", "{a: b}\n", "a: ['b''c']\n", "a: [\"b\"c]\n", "a: ['b':c]\n", "a: [-]\n", "a: [.]\n", "a: [b , c ]\n", "a: { b: c }\n", "a: [[b], {c: d}]: e\n", "a: {1: 2, y: n}\n", "a: [b]: c\n",
+}
+
+// sameParse says how quickParse differs from the full parser in what it reads: it must not, to the last position.
+func sameParse(t *testing.T, text string) (quick bool) {
+	for _, c := range splitYAML("x", []byte(text)) {
+		got, ok := quickParse(&c)
+		quick = quick || ok
+		if !ok {
+			continue
+		}
+		want, err := fullParse(c)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q:\n got %s\nwant %s (%v)", c.data, dump(got), dump(want), err)
+		}
+	}
+	return quick
+}
+
+// dump gives a value with its places.
+func dump(v *value) string {
+	if v == nil {
+		return "nothing"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d:%d %d %q (%d", v.line, v.col, v.kind, v.text, v.size)
+	for _, f := range v.fields {
+		fmt.Fprintf(&b, " %q %d:%d=%s", f.key, f.line, f.col, dump(f.val))
+	}
+	for _, e := range v.items {
+		b.WriteString(" - " + dump(e))
+	}
+	return b.String() + ")"
+}
+
+func TestQuickParse(t *testing.T) {
+	read := 0
+	for _, text := range append(quickSeeds, valueSeeds...) {
+		if sameParse(t, text) {
+			read++
+		}
+	}
+	if read < 40 {
+		t.Errorf("only %d texts were read", read)
+	}
+	for _, d := range bigMesh(500) {
+		if !sameParse(t, string(d)) {
+			t.Errorf("not read:\n%s", d)
+		}
+	}
+}
+
+func FuzzQuickParse(f *testing.F) {
+	for _, text := range append(quickSeeds, valueSeeds...) {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) { sameParse(t, text) })
 }
 
 func TestSplit(t *testing.T) {

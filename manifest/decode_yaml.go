@@ -17,6 +17,14 @@ import (
 // parseChunk gives the value of one document. The error is a *syntaxError with its place in the file.
 // A document that holds nothing gives nil.
 func parseChunk(c chunk) (*value, error) {
+	if v, ok := quickParse(&c); ok {
+		return v, nil
+	}
+	return fullParse(c)
+}
+
+// fullParse is parseChunk for any document.
+func fullParse(c chunk) (*value, error) {
 	if !c.json && !utf8.Valid(c.data) {
 		return nil, invalidUTF8(c)
 	}

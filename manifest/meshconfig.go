@@ -55,7 +55,7 @@ func (c *checker) meshText(config *mesh.Config, text *value) {
 			c.failed = true
 			return
 		}
-		c.note(mesh.Error, int32(e.line), int32(e.col), e.hint, "parse data.%s: %s", meshConfigKey, e.cause)
+		c.note(mesh.Error, c.origin(int32(e.line), int32(e.col)), e.hint, "parse data.%s: %s", meshConfigKey, e.cause)
 		return
 	}
 	if v == nil {

@@ -22,23 +22,28 @@ type checker struct {
 }
 
 // note adds a problem at a place of the file.
-func (c *checker) note(sev mesh.Severity, line, col int32, hint, format string, args ...any) {
+func (c *checker) note(sev mesh.Severity, at mesh.Origin, hint, format string, args ...any) {
 	c.failed = c.failed || sev == mesh.Error
 	c.problems = append(c.problems, mesh.Problem{
 		Severity: sev,
-		Origin:   mesh.Origin{File: c.chunk.file, Line: int(line), Col: int(col)},
+		Origin:   at,
 		Ref:      c.ref,
 		Message:  "read " + c.subject + ": " + fmt.Sprintf(format, args...),
 		Hint:     hint,
 	})
 }
 
+// origin gives a place of the file.
+func (c *checker) origin(line, col int32) mesh.Origin {
+	return mesh.Origin{File: c.chunk.file, Line: int(line), Col: int(col)}
+}
+
 func (c *checker) error(v *value, hint, format string, args ...any) {
-	c.note(mesh.Error, v.line, v.col, hint, format, args...)
+	c.note(mesh.Error, c.origin(v.line, v.col), hint, format, args...)
 }
 
 func (c *checker) warn(v *value, hint, format string, args ...any) {
-	c.note(mesh.Warning, v.line, v.col, hint, format, args...)
+	c.note(mesh.Warning, c.origin(v.line, v.col), hint, format, args...)
 }
 
 // where gives the path to the value at hand: spec.ports[0].port.
@@ -181,7 +186,7 @@ func (c *checker) unknownField(f *valueField, s *schema) {
 	if at == "" {
 		at = "the object"
 	}
-	c.note(mesh.Warning, f.line, f.col, c.fieldHint(f.key, s, names), "unknown field %q in %s is ignored", shorten(f.key), at)
+	c.note(mesh.Warning, c.origin(f.line, f.col), c.fieldHint(f.key, s, names), "unknown field %q in %s is ignored", shorten(f.key), at)
 }
 
 // fieldHint suggests a field of a similar name, or the place where a field of just this name belongs.
