@@ -175,10 +175,26 @@ func (d *draft) find(c *mesh.Change) (*target, error) {
 	if best == nil { // a name may be written with escapes
 		best = d.nearest(pieces, c, line, nil)
 	}
-	if best == nil {
-		return nil, &mesh.StaleError{Place: place(c)}
+	switch {
+	case best != nil:
+		return best, nil
+	case d.unreadable(pieces, []byte(c.Ref.Name)):
+		return nil, errScan
 	}
-	return best, nil
+	return nil, &mesh.StaleError{Place: place(c)}
+}
+
+// unreadable says whether a document with some bytes in it cannot be parsed by itself: several JSON values without a
+// separator, for example, are read as several documents but cannot be edited.
+func (d *draft) unreadable(pieces []piece, with []byte) bool {
+	return slices.ContainsFunc(pieces, func(p piece) bool {
+		text := d.text[p.start:p.end]
+		if !p.content || !bytes.Contains(text, with) {
+			return false
+		}
+		_, err := parseDocument(text)
+		return err != nil
+	})
 }
 
 // nearest looks in the documents whose text has some bytes.

@@ -132,6 +132,18 @@ func TestChain(t *testing.T) {
 	}
 }
 
+// TestJSONStream has two JSON values without a separator, which are read but not edited.
+func TestJSONStream(t *testing.T) {
+	text := `{"kind":"A","metadata":{"name":"a"}} {"kind":"A","metadata":{"name":"b"}}`
+	before := treeOf(t, `{"kind":"A","metadata":{"name":"b"}}`)
+	c := mesh.Change{Op: mesh.Delete, Ref: mesh.Ref{Kind: "A", Name: "b"}, Origin: mesh.Origin{File: "f.json", Line: 1, Col: 39}, Before: before}
+	var refused *RefusedError
+	if _, err := Apply([]File{{"f.json", []byte(text)}}, []mesh.Change{c}); !errors.As(err, &refused) ||
+		err.Error() != "delete A b in f.json:1:39: its YAML is written in a way that is not understood" {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestDiff(t *testing.T) {
 	edits := []FileEdit{
 		{"d/changed.yaml", []byte("a: 1\nb: 2\n"), []byte("a: 1\nb: 3\n")},
