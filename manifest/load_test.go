@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -175,6 +177,37 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// examples gives the manifests under examples/, each by its path.
+func examples(t testing.TB) []File {
+	paths, err := filepath.Glob("../examples/*/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []File
+	for _, p := range paths {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, File{p, data})
+	}
+	return files
+}
+
+// TestExamples: what newcomers try first reads without a word, one folder at a time.
+func TestExamples(t *testing.T) {
+	folders := map[string][]File{}
+	for _, f := range examples(t) {
+		sameParse(t, string(f.Data))
+		folders[filepath.Dir(f.Name)] = append(folders[filepath.Dir(f.Name)], f)
+	}
+	for name, files := range folders {
+		if snap, problems := Load(files, Options{}); len(problems) > 0 || len(snap.Workloads) == 0 {
+			t.Errorf("%s: %d workloads, problems:\n%s", name, len(snap.Workloads), problemLines(problems))
+		}
+	}
+}
+
 // TestEmpty: nothing in, an empty mesh out, with everything set that a reader relies on.
 func TestEmpty(t *testing.T) {
 	for _, files := range [][]File{nil, {}, {{Name: "a"}}, {{"a", []byte("\n# nothing\n---\n")}}} {
@@ -195,6 +228,9 @@ func FuzzLoad(f *testing.F) {
 		polHead + "spec:\n  peers:\n  - mtls:\n", mcHead + "data:\n  mesh: |\n    enableAutoMtls: true\n", depHead + "spec: {template: {spec: {}}}\n",
 		podText{labels: "a: b", namespaceLabels: "istio-injection: enabled"}.String(), "{{- if }}\n", "\xff\xfe", "kind: List\nitems: [{}]\n"} {
 		f.Add([]byte(text))
+	}
+	for _, e := range examples(f) {
+		f.Add(e.Data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		files := []File{{"a", data}, {"b", data[:len(data)/2]}}

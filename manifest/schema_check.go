@@ -196,8 +196,9 @@ func (c *checker) fieldHint(name string, s *schema, names []string) string {
 	}
 	var places []string
 	findField(s, name, slices.Clone(c.path), &places)
-	if len(places) == 1 {
-		return "did you mean " + places[0] + "?"
+	slices.SortStableFunc(places, func(a, b string) int { return strings.Count(a, ".") - strings.Count(b, ".") })
+	if len(places) == 1 || len(places) > 1 && strings.Count(places[0], ".") < strings.Count(places[1], ".") {
+		return "did you mean " + places[0] + "?" // the only one, or the outermost
 	}
 	if len(names) > 0 && len(names) <= 8 {
 		slices.Sort(names)

@@ -166,6 +166,8 @@ func TestProblems(t *testing.T) {
 			"warning f.yaml:8:3: read DestinationRule shop/d: unknown field \"trafficPoilcy\" in spec is ignored\n  did you mean trafficPolicy?\n"},
 		{"wrong place", paHead + "spec:\n  matchLabels: {a: b}\n", Options{}, 1,
 			"warning f.yaml:7:3: read PeerAuthentication shop/p: unknown field \"matchLabels\" in spec is ignored\n  did you mean spec.selector.matchLabels?\n"},
+		{"wrong place, several right ones", drHead + "spec:\n  host: a\n  portLevelSettings: []\n", Options{}, 1,
+			"warning f.yaml:8:3: read DestinationRule shop/d: unknown field \"portLevelSettings\" in spec is ignored\n  did you mean spec.trafficPolicy.portLevelSettings?\n"},
 		{"no idea", paHead + "spec:\n  colour: red\n", Options{}, 1,
 			"warning f.yaml:7:3: read PeerAuthentication shop/p: unknown field \"colour\" in spec is ignored\n  known here: mtls, portLevelMtls, selector\n"},
 		{"top level", paHead + "specs: {}\n", Options{}, 1,
