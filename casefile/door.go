@@ -10,14 +10,10 @@ import (
 	"github.com/oarlock/oarlock/resolve"
 )
 
-// inboundPort is where a sidecar listens for what it captures; it refuses whatever is dialled there itself.
-const inboundPort = 15006
-
 // doorway is a port of a workload as its sidecar sees it.
 type doorway struct {
 	server resolve.Server
 	policy int32
-	class  resolve.ProtocolClass
 }
 
 // door runs an inbound or mode statement: what stands at a workload port, whoever calls.
@@ -52,10 +48,7 @@ func (run *runner) door(s *statement) *Failure {
 	if err != nil {
 		return &Failure{Message: err.Error()}
 	}
-	outcome := resolve.InboundBlackHole
-	if port != inboundPort {
-		outcome = resolve.Inbound(mesh.Mode(d.server), d.class, attempt, run.snap.Dialect)
-	}
+	outcome := run.r.Inbound(w, port, attempt)
 	return compare(s, func(want) string { return outcome.String() })
 }
 
@@ -72,23 +65,16 @@ func splitDoor(s string) (string, uint32, error) {
 }
 
 // doorway finds the service port that leads to a workload port. A legacy policy applies to service ports alone, so one
-// that no service leads to is a plain TCP port without a policy; in the current dialect the workload's own mode holds there
-// and the protocol is detected.
+// that no service leads to has none; in the current dialect the workload's own mode holds there.
 func (run *runner) doorway(w *mesh.Workload, port uint32) doorway {
+	var d doorway
 	for _, s := range run.r.ServicesOf(w) {
 		for i := range s.Ports {
-			p := &s.Ports[i]
-			if n, ok := p.TargetOn(w); !ok || n != port {
-				continue
+			if n, ok := s.Ports[i].TargetOn(w); ok && n == port {
+				d.server, d.policy = run.r.ServerMode(w, s, s.Ports[i].Number)
+				return d
 			}
-			d := doorway{class: resolve.PortProtocol(p, run.snap.Dialect).Class}
-			d.server, d.policy = run.r.ServerMode(w, s, p.Number)
-			return d
 		}
-	}
-	d := doorway{class: resolve.ProtocolAuto}
-	if run.snap.Dialect.Legacy() {
-		d.class = resolve.ProtocolTCP
 	}
 	d.server, d.policy = run.r.ServerMode(w, nil, port)
 	return d

@@ -34,6 +34,8 @@ const (
 
 	CauseCredentialIgnored // a credentialName that sidecars ignore: plaintext is sent (semantics M35)
 
+	CauseServerTLS // a Sidecar's ingress listener has TLS of its own (semantics M42)
+
 	// Why a policy won or lost.
 
 	CausePort         // a target or portLevelMtls entry for this port

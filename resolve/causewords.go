@@ -26,6 +26,7 @@ var causeWords = [causeCount]string{
 	CauseHint:              "hint",
 	CauseExternal:          "external",
 	CauseCredentialIgnored: "credential-ignored",
+	CauseServerTLS:         "server-tls",
 
 	CausePort:         "port",
 	CauseService:      "service",

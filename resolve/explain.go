@@ -153,6 +153,9 @@ func (tr *trace) block(q *call) {
 	}
 	obj := &q.r.snap.DestinationRules[from].Object
 	tr.add(Reason{Step: StepTLS, Cause: s.where}, obj, "%s", blockText(s.where, s.mode(), q.p.Number, name))
+	if e := q.r.byName(s.rule.policy, q.p.Port); e != "" {
+		tr.add(Reason{Step: StepTLS, Cause: CausePortByName}, obj, "selects port %s by name, which %s ignores", e, q.r.dialect)
+	}
 	switch {
 	case !q.r.noSocket(s):
 	case s.tls.CredentialName != "":
@@ -160,6 +163,19 @@ func (tr *trace) block(q *call) {
 	default:
 		tr.add(Reason{Step: StepTLS, Cause: CauseCredentialIgnored}, obj, "says MUTUAL and names no certificate and key: plaintext is sent")
 	}
+}
+
+// byName finds a portLevelSettings entry that names the port and is ignored for that; "" without one (semantics L30).
+func (r *Resolver) byName(p *mesh.TrafficPolicy, sp *mesh.Port) string {
+	if p == nil {
+		return ""
+	}
+	for _, e := range p.Ports {
+		if e.Number == 0 && e.Name != "" && e.Name == sp.Name && !r.selectsPort(&e, sp) {
+			return e.Name
+		}
+	}
+	return ""
 }
 
 func blockText(where Cause, mode mesh.ClientMode, port uint32, subset string) string {
@@ -267,9 +283,12 @@ func wireText(e Endpoint) string {
 		CauseForeignCert:     "the client presents a certificate of its own (MUTUAL), the server wants one of the mesh's root: refused unless it is",
 		CauseOutsideStrict:   "a caller without a sidecar cannot satisfy STRICT: refused",
 		CauseBlocked:         "the client's sidecar refuses: nothing is sent",
+		CauseServerTLS:       "the Sidecar's ingress listener demands TLS of its own: refused",
 		CauseAmbient:         "ztunnel carries this connection: not judged as a sidecar",
 	}[e.Cause]
 	switch {
+	case e.Cause == CauseServerTLS && e.Wire == WireTLS:
+		text = "TLS, ended by the Sidecar's ingress listener with a certificate of its own"
 	case e.Cause != CauseMatch:
 	case e.Wire == WireMTLS:
 		text = "mTLS"

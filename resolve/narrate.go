@@ -124,7 +124,7 @@ func (q *call) whyRuleLost(i int32, tier int) (Cause, TieBreak, string) {
 		case at == h:
 			return q.whyUnmerged(at, i, seen)
 		case !at.allows(l.seen):
-			return CauseNotExported, TieNone, notExported(d, c)
+			return CauseNotExported, TieNone, q.notSeen(at, i)
 		case best != at && best != h && !best.allows(l.seen):
 			return CauseHiddenSpecific, TieNone, "host " + best.host + " in the same namespace is more specific, and not exported to " + c.ns.name
 		case best != at:
@@ -140,14 +140,14 @@ func (r *Resolver) nearest(h *hostRules) string {
 }
 
 func (q *call) whyUnmerged(at *hostRules, i int32, seen visibility) (Cause, TieBreak, string) {
-	d, c, won := q.r.snap.DestinationRules[i], q.c, q.send.rule
+	c, won := q.c, q.send.rule
 	for _, m := range at.list {
 		if !slices.Contains(m.rules, i) {
 			continue
 		}
 		switch {
 		case !seen.allows(m):
-			return CauseNotExported, TieNone, notExported(d, c)
+			return CauseNotExported, TieNone, q.notSeen(at, i)
 		case m.selector != nil && !selects(m.selector, c.labels()):
 			return CauseClientSelector, TieNone, "its workloadSelector does not match the client"
 		case won != nil && won.selector != nil:
@@ -155,6 +155,18 @@ func (q *call) whyUnmerged(at *hostRules, i int32, seen visibility) (Cause, TieB
 		}
 	}
 	return CauseReplaced, TieNewest, "has the same host and is not merged (exportTo differs): a newer rule wins"
+}
+
+// notSeen says why a client may not use a rule that its index holds: for the rule's own exportTo, or for that of the rule
+// that it is merged into.
+func (q *call) notSeen(at *hostRules, i int32) string {
+	rules := q.r.snap.DestinationRules
+	for _, m := range at.list {
+		if slices.Contains(m.rules, i) && m.rules[0] != i {
+			return "has the same host as " + rules[m.rules[0]].Ref.String() + " and is merged into it, which is not exported to " + q.c.ns.name
+		}
+	}
+	return notExported(rules[i], q.c)
 }
 
 func notExported(d *mesh.DestinationRule, c *caller) string {

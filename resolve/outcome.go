@@ -11,13 +11,19 @@ import (
 //   - no sidecar at the endpoint: plaintext arrives, other TLS reaches the application, mesh mTLS finds nobody
 //   - STRICT takes mTLS alone; PERMISSIVE takes mTLS and plaintext; DISABLE takes plaintext
 //   - TLS that is not Istio's fails on an HTTP port and reaches the application on any other
+//   - where policy is DISABLE, a Sidecar's ingress listener may demand TLS of its own
 //
-// Source: semantics L18, L20, L51, M39, M40, 2.11.
-func meet(c *caller, sends mesh.ClientMode, tls *mesh.ClientTLS, g group, class ProtocolClass) (Wire, Cause) {
-	if g.capture == mesh.CaptureNone {
-		return meetBare(sends, g)
-	}
+// Source: semantics L18, L20, L51, M39, M40, M42, 2.11.
+func meet(c *caller, sends mesh.ClientMode, tls *mesh.ClientTLS, g group) (Wire, Cause) {
 	strict, disable := g.policy.mode == mesh.ModeStrict, g.policy.mode == mesh.ModeDisable
+	switch {
+	case g.capture == mesh.CaptureNone:
+		return meetBare(sends, g)
+	case disable && g.ownTLS && (sends == mesh.ClientSimple || sends == mesh.ClientMutual):
+		return WireTLS, CauseServerTLS
+	case disable && g.ownTLS:
+		return WireRefused, CauseServerTLS
+	}
 	switch sends {
 	case mesh.ClientIstioMutual:
 		if disable {
@@ -25,7 +31,7 @@ func meet(c *caller, sends mesh.ClientMode, tls *mesh.ClientTLS, g group, class 
 		}
 		return WireMTLS, CauseMatch
 	case mesh.ClientSimple, mesh.ClientMutual:
-		return meetForeign(sends, tls, strict, class)
+		return meetForeign(sends, tls, strict, g.class)
 	}
 	switch {
 	case !strict:
@@ -147,4 +153,23 @@ func inboundPlain(class ProtocolClass, a Attempt) InboundOutcome {
 		return InboundHTTP
 	}
 	return InboundTCP
+}
+
+// inboundPort is where a sidecar listens for what it captures.
+const inboundPort = 15006
+
+// Inbound says what the sidecar of a workload does with an attempt on one of its ports. Where no sidecar captures the
+// port, the application gets what is sent: InboundTCP or InboundOpaque.
+func (r *Resolver) Inbound(w *mesh.Workload, number uint32, a Attempt) InboundOutcome {
+	i, ok := r.workload[w]
+	if !ok || r.workloads[i].Capture == mesh.CaptureNone || !w.Inbound.Captures(number) {
+		return inboundPlain(ProtocolTCP, a)
+	}
+	if number == inboundPort {
+		return InboundBlackHole
+	}
+	own := &r.workloads[i]
+	s, p := r.behind(own, number)
+	class, _ := r.declared(own, p, number)
+	return Inbound(r.serverPolicy(own, s, p, number).mode, class, a, r.dialect)
 }

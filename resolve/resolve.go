@@ -138,7 +138,7 @@ func (q *call) meet(g group) {
 		if q.send.outbound == OutboundCluster {
 			starts = q.r.starts(&q.send, g)
 		}
-		wire, cause = meet(q.c, starts, q.send.tls, g, q.p.protocol.Class)
+		wire, cause = meet(q.c, starts, q.send.tls, g)
 	}
 	q.sum.add(g, starts, wire, cause)
 	q.tr.endpoint(q.r, g, Endpoint{Sends: starts, Wire: wire, Cause: cause})
@@ -171,6 +171,7 @@ func (r *Resolver) toPod(c *caller, t Target, tr *trace) Verdict {
 	if g.capture != mesh.CaptureNone {
 		g.policy = r.serverPolicy(w, s, p, t.Port)
 	}
+	g.class, g.ownTLS = r.declared(w, p, t.Port)
 	if p == nil {
 		p = &r.unlisted
 	}

@@ -109,6 +109,8 @@ type group struct {
 	istio    bool         // labelled tlsMode=istio
 	marked   bool         // the control plane leaves that label in place: the mode is not DISABLE, sidecar or not (semantics M11)
 	disabled bool         // labelled tlsMode=disabled, or not at all
+	class    ProtocolClass
+	ownTLS   bool // a Sidecar's ingress listener terminates TLS of its own here (semantics M42)
 }
 
 func (g group) like(o group) bool {
@@ -329,6 +331,7 @@ func (r *Resolver) endpoint(s *service, p *port, i int32) (group, bool) {
 	if w.Capture == mesh.CaptureSidecar && !w.Inbound.Captures(target) {
 		g.capture, g.excluded = mesh.CaptureNone, true
 	}
+	g.class, g.ownTLS = r.declared(w, p, target)
 	g.policy = r.serverPolicy(w, s, p, target)
 	g.marked = g.policy.mode != mesh.ModeDisable
 	if g.capture == mesh.CaptureNone {
@@ -337,10 +340,34 @@ func (r *Resolver) endpoint(s *service, p *port, i int32) (group, bool) {
 	return g, true
 }
 
+// declared gives the class of a workload port, and whether its listener has TLS of its own. The ingress listeners of a
+// Sidecar replace the ports of Services; a port that nobody declares is detected, or TCP in the legacy dialects (semantics
+// M41, M42).
+func (r *Resolver) declared(w *workload, p *port, target uint32) (ProtocolClass, bool) {
+	if w.scope != None {
+		ingress := r.snap.Sidecars[w.scope].Ingress
+		for i := range ingress {
+			if ingress[i].Port == target {
+				return namedProtocol(ingress[i].Protocol, r.dialect).Class, ingress[i].HasTLS
+			}
+		}
+		if len(ingress) > 0 {
+			p = nil
+		}
+	}
+	switch {
+	case p != nil:
+		return p.protocol.Class, false
+	case r.dialect.Legacy():
+		return ProtocolTCP, false
+	}
+	return ProtocolAuto, false
+}
+
 // assumed is the endpoint by which a service port without known endpoints is judged: a meshed one for a Kubernetes
 // Service, none for a host outside.
 func (r *Resolver) assumed(s *service, p *port) group {
-	g := group{first: None, target: p.Number, capture: mesh.CaptureSidecar, istio: true, marked: p.hint.mode != mesh.ModeDisable, policy: p.hint}
+	g := group{first: None, target: p.Number, capture: mesh.CaptureSidecar, istio: true, marked: p.hint.mode != mesh.ModeDisable, class: p.protocol.Class, policy: p.hint}
 	if p.TargetNumber != 0 {
 		g.target = p.TargetNumber
 	}
