@@ -286,14 +286,14 @@ func setMode(body mesh.Tree, mode mesh.Mode) {
 
 // unsetScope removes the policies of the mesh or of a namespace. One that says more than mTLS stays and takes the wider
 // scope's mode, as nothing else would keep the rest.
-func (l legacy) unsetScope(p place, own []*mesh.Policy, parent mesh.Mode) error {
+func (l legacy) unsetScope(p place, own []*mesh.Policy, parent *mesh.Policy) error {
 	if len(own) == 0 {
 		l.note("%s has no policy of its own", p.Title())
 		return nil
 	}
-	if what := extras(own[0]); what != "" {
-		l.keep(own[0].Ref, what, parent)
-		return l.setScope(p, own, nil, parent)
+	if what := l.lost(own[0], parent); what != "" {
+		l.keep(own[0].Ref, what, legacyMode(parent))
+		return l.setScope(p, own, nil, legacyMode(parent))
 	}
 	if p.Scope == ScopeMesh {
 		l.note("without a mesh policy, Istio %s takes plaintext alone wherever no other policy decides", l.snap.Dialect)
@@ -319,9 +319,9 @@ func (l legacy) keep(ref mesh.Ref, what string, mode mesh.Mode) {
 func (l legacy) unset(p place) error {
 	switch p.Scope {
 	case ScopeMesh:
-		return l.unsetScope(p, l.meshPolicies(), mesh.ModeDisable)
+		return l.unsetScope(p, l.meshPolicies(), nil)
 	case ScopeNamespace:
-		return l.unsetScope(p, l.namespacePolicies(p.Namespace), legacyMode(l.meshDefault()))
+		return l.unsetScope(p, l.namespacePolicies(p.Namespace), l.meshDefault())
 	}
 	if p.Scope == ScopePort {
 		return l.unsetPort(p)

@@ -30,21 +30,33 @@ func (l legacy) entries(svc *mesh.Service) []entry {
 	return out
 }
 
-// split sorts the entries of a service: those for the service as such, those for single ports, and the ports that the
-// latter cover. Where single ports are all that there is and they are all ports, they are the service as such.
+// split sorts the entries of a service that are first somewhere: those for the service as such, those for single ports with
+// the ports at which they are first, and these ports. Where they are all ports, nothing is left for the service as such to
+// decide, and all entries are taken for it.
 func (l legacy) split(svc *mesh.Service) (whole, single []entry, taken []uint32) {
-	for _, e := range l.entries(svc) {
+	all := l.entries(svc)
+	for _, e := range all {
 		if e.whole {
 			whole = append(whole, e)
 			continue
 		}
-		single = append(single, e)
-		taken = append(taken, e.ports...)
+		e.ports = slices.DeleteFunc(slices.Clone(e.ports), func(port uint32) bool { return l.covering(svc, port)[0] != e.policy })
+		if len(e.ports) > 0 {
+			single = append(single, e)
+			taken = append(taken, e.ports...)
+		}
 	}
-	if len(whole) == 0 && len(less(allPorts(svc), taken)) == 0 {
-		return single, nil, nil
+	if len(less(allPorts(svc), taken)) == 0 {
+		return all, nil, nil
 	}
 	return whole, single, taken
+}
+
+// deciding are the policies of a level that may be in force for some of the ports, the first by order first.
+func (l legacy) deciding(svc *mesh.Service, ports []uint32, level []*mesh.Policy) []*mesh.Policy {
+	return slices.DeleteFunc(slices.Clone(level), func(q *mesh.Policy) bool {
+		return !slices.ContainsFunc(ports, func(port uint32) bool { return slices.Contains(l.live(l.covering(svc, port)), q) })
+	})
 }
 
 // less gives the ports that are not among drop.
@@ -107,22 +119,19 @@ func (l legacy) setService(p place, mode mesh.Mode) error {
 		l.place(p, l.wider(p.Namespace), mode, mine)
 		return l.exceptions(p, single, mode)
 	}
-	level := policiesOf(whole)
-	live := level
-	if whole[0].whole {
-		live = l.live(level) // else they are for different ports and do not compete
-	}
-	if what := l.differ(level); what != nil {
-		return refuse(p.Resource, "%s and %s cover it with different settings besides mTLS; name a port", level[0].Ref, what.Ref)
+	level := policiesOf(l.entries(p.svc))
+	live := l.deciding(p.svc, mine, level)
+	if what := l.differ(live); what != nil {
+		return refuse(p.Resource, "%s and %s cover it with different settings besides mTLS; name a port", live[0].Ref, what.Ref)
 	}
 	winner := live[0]
-	l.disjoint(p, whole, single)
+	l.disjoint(p, whole, taken)
+	if !slices.ContainsFunc(live, func(q *mesh.Policy) bool { return legacyMode(q) != mode }) {
+		return l.exceptions(p, single, mode)
+	}
 	if coversOnly(winner, p.svc, mine) || coversOnly(winner, p.svc, allPorts(p.svc)) {
 		setMode(l.edit(&winner.Object, winner.Body, l.because(p, mode)), mode)
 		l.strip(p, live[1:], mine)
-		return l.exceptions(p, single, mode)
-	}
-	if !slices.ContainsFunc(live, func(q *mesh.Policy) bool { return legacyMode(q) != mode }) {
 		return l.exceptions(p, single, mode)
 	}
 	l.strip(p, level, mine)
@@ -145,14 +154,13 @@ func sameSettings(a, b mesh.Tree) bool {
 	return same(otherPeers(a), otherPeers(b)) && same(without(a, "peers", "targets"), without(b, "peers", "targets"))
 }
 
-// disjoint takes the ports that have a policy of their own out of those for the whole service, where only a tie would
-// choose between the two.
-func (l legacy) disjoint(p place, whole, single []entry) {
+// disjoint takes the ports at which a policy of their own comes first out of those for the whole service, where only a tie
+// puts these behind it.
+func (l legacy) disjoint(p place, whole []entry, taken []uint32) {
 	for _, w := range whole {
-		for _, s := range single {
-			both := less(w.ports, less(w.ports, s.ports))
-			if len(both) > 0 && len(l.live([]*mesh.Policy{w.policy, s.policy})) == 2 {
-				l.strip(p, []*mesh.Policy{w.policy}, both)
+		for _, port := range taken {
+			if live := l.live(l.covering(p.svc, port)); slices.Contains(live[1:], w.policy) {
+				l.strip(p, []*mesh.Policy{w.policy}, []uint32{port})
 			}
 		}
 	}
@@ -161,11 +169,10 @@ func (l legacy) disjoint(p place, whole, single []entry) {
 // exceptions notes the ports that do not follow the service.
 func (l legacy) exceptions(p place, single []entry, mode mesh.Mode) error {
 	for _, e := range single {
-		if legacyMode(e.policy) == mode || !slices.Contains(l.live(l.covering(p.svc, e.ports[0])), e.policy) {
-			continue
-		}
 		for _, port := range e.ports {
-			l.exception(Resource{ScopePort, p.Namespace, p.Service, fmt.Sprint(port)}, legacyMode(e.policy), e.policy.Ref)
+			if legacyMode(e.policy) != mode && slices.Contains(l.live(l.covering(p.svc, port)), e.policy) {
+				l.exception(Resource{ScopePort, p.Namespace, p.Service, fmt.Sprint(port)}, legacyMode(e.policy), e.policy.Ref)
+			}
 		}
 	}
 	return nil
@@ -321,11 +328,15 @@ func join(body, target mesh.Tree) {
 // unsetPort removes the policy that a port has of its own, so that the service's, the namespace's or the mesh's applies.
 func (l legacy) unsetPort(p place) error {
 	number := p.port.Number
-	whole, single, _ := l.split(p.svc)
-	if len(single) == 0 && (len(p.svc.Ports) == 1 || !slices.ContainsFunc(whole, func(e entry) bool { return e.whole })) {
-		whole, single = nil, whole // every port stands for itself
+	var whole, own []entry
+	for _, e := range l.entries(p.svc) {
+		switch {
+		case e.whole && len(p.svc.Ports) > 1:
+			whole = append(whole, e)
+		case slices.Contains(e.ports, number):
+			own = append(own, e)
+		}
 	}
-	own := slices.DeleteFunc(slices.Clone(single), func(e entry) bool { return !slices.Contains(e.ports, number) })
 	if len(own) == 0 {
 		l.note("%s has no policy of its own", p.Resource)
 		return nil
@@ -334,7 +345,7 @@ func (l legacy) unsetPort(p place) error {
 	if len(whole) > 0 {
 		parent = whole[0].policy
 	}
-	if what := l.lost(own[0].policy, parent); what != "" {
+	if what := l.lost(own[0].policy, parent); what != "" && l.first(p.svc, entry{policy: own[0].policy, ports: []uint32{number}}) {
 		l.keep(own[0].policy.Ref, what, legacyMode(parent))
 		return l.setPort(p, legacyMode(parent))
 	}
@@ -343,6 +354,11 @@ func (l legacy) unsetPort(p place) error {
 		l.rejoin(p, whole[0].policy)
 	}
 	return nil
+}
+
+// first says whether an entry comes first at one of its ports.
+func (l legacy) first(svc *mesh.Service, e entry) bool {
+	return slices.ContainsFunc(e.ports, func(port uint32) bool { return l.covering(svc, port)[0] == e.policy })
 }
 
 // lost names what would be lost with a policy, "" where the one that takes its place says the same.
@@ -377,13 +393,20 @@ func (l legacy) rejoin(p place, q *mesh.Policy) {
 
 // unsetService removes the policy that a service has as such. Ports with a policy of their own keep it.
 func (l legacy) unsetService(p place) error {
-	whole, single, _ := l.split(p.svc)
+	var whole, single []entry
+	for _, e := range l.entries(p.svc) {
+		if e.whole || len(p.svc.Ports) == 1 {
+			whole = append(whole, e)
+		} else {
+			single = append(single, e)
+		}
+	}
 	if len(whole) == 0 {
 		l.note("%s has no policy of its own", p.Title())
 		return l.exceptions(p, single, mesh.ModeUnset)
 	}
 	parent := l.wider(p.Namespace)
-	if what := l.lost(whole[0].policy, parent); what != "" {
+	if what := l.lost(whole[0].policy, parent); what != "" && l.first(p.svc, whole[0]) {
 		l.keep(whole[0].policy.Ref, what, legacyMode(parent))
 		return l.setService(p, legacyMode(parent))
 	}

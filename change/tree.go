@@ -77,7 +77,7 @@ const annotationWhole = "oarlock.dev/service-wide"
 
 // wholes reads annotationWhole.
 func wholes(body mesh.Tree) []string {
-	list := strings.FieldsFunc(text(dig(body, "metadata", "annotations")[annotationWhole]), func(r rune) bool { return r == ',' || r == ' ' })
+	list := strings.Fields(text(dig(body, "metadata", "annotations")[annotationWhole]))
 	slices.Sort(list)
 	return list
 }
@@ -88,7 +88,7 @@ func setWhole(body mesh.Tree, service string, on bool) {
 	if on {
 		list = append(list, service)
 		slices.Sort(list)
-		grow(body, "metadata", "annotations")[annotationWhole] = strings.Join(list, ",")
+		grow(body, "metadata", "annotations")[annotationWhole] = strings.Join(list, " ")
 		return
 	}
 	notes := dig(body, "metadata", "annotations")
@@ -96,7 +96,7 @@ func setWhole(body mesh.Tree, service string, on bool) {
 		return
 	}
 	if len(list) > 0 {
-		notes[annotationWhole] = strings.Join(list, ",")
+		notes[annotationWhole] = strings.Join(list, " ")
 		return
 	}
 	delete(notes, annotationWhole)
