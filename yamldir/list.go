@@ -221,9 +221,10 @@ func hash(content []byte) string {
 }
 
 // readSettled reads a file that does not change meanwhile: size and time must be the same before and after. Clocks of file
-// systems are coarse, so a file that was written a moment ago must also be the same a little later.
+// systems are coarse, so a file that was written a moment ago must also be the same a little later, and an empty one much
+// later: many editors empty a file before they write it.
 func readSettled(ctx context.Context, name string) ([]byte, error) {
-	const tries, pause, coarse = 5, 20 * time.Millisecond, 20 * time.Millisecond
+	const tries, pause, coarse, emptied = 6, 20 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond
 	var last time.Time
 	for try := range tries {
 		if try > 0 {
@@ -239,6 +240,7 @@ func readSettled(ctx context.Context, name string) ([]byte, error) {
 			continue
 		case err != nil:
 			return nil, err
+		case len(content) == 0 && try < tries-1 && time.Since(modified) < emptied:
 		case time.Since(modified) > coarse || modified.Equal(last):
 			return content, nil
 		}
