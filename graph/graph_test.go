@@ -134,7 +134,7 @@ func TestEdges(t *testing.T) {
 	want := []string{
 		"missing -> api 8080 (v1) route",
 		"front -> web 80 AUTO route",
-		"api -> db.example.com 5432 AUTO call",
+		"api -> db.example.com 5432 OK call",
 		"api -> nobody  call",
 		"api -> pay.example.org 443 OK call",
 		"old -> api 8080 CONFLICT call",

@@ -143,9 +143,14 @@ func sourceWord(e *graph.Edge) string {
 }
 
 func (a *app) printEdges(format string, l *loaded, g *graph.Graph) error {
-	out := list{document: head("EdgeList", l.snap), Items: []any{}}
-	for i := range g.Edges {
-		out.Items = append(out.Items, g.Edges[i].JSON(g.Dialect))
+	out, err := a.list(format, head("EdgeList", l.snap))
+	if err != nil {
+		return err
 	}
-	return a.print(format, out)
+	for i := range g.Edges {
+		if err := out.add(g.Edges[i].JSON(g.Dialect)); err != nil {
+			return err
+		}
+	}
+	return out.end()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -58,7 +59,7 @@ func runExplain(a *app, cmd *cobra.Command, args []string) error {
 	if format == "json" || format == "yaml" {
 		err = a.print(format, l.explanationDocument(x))
 	} else {
-		e := &explainer{l: l, x: x, width: textWidth}
+		e := &explainer{l: l, x: x, width: textWidth, all: a.flags.verbose}
 		if a.width > 0 {
 			e.width = min(max(a.width, leastText), greatestText)
 		}
@@ -139,6 +140,7 @@ type explainer struct {
 	l     *loaded
 	x     *resolve.Explanation
 	width int
+	all   bool // every loser, however many
 	b     strings.Builder
 }
 
@@ -147,12 +149,41 @@ func (e *explainer) write() {
 	e.wrap("", e.sentence())
 	e.b.WriteByte('\n')
 	n := 0
-	for i, r := range e.x.Reasons {
-		if i == 0 || r.Step != e.x.Reasons[i-1].Step {
-			n++
-			fmt.Fprintf(&e.b, "%d. %s\n", n, e.title(r.Step))
+	for rest := e.x.Reasons; len(rest) > 0; {
+		step := rest[0].Step
+		k := slices.IndexFunc(rest, func(r resolve.Reason) bool { return r.Step != step })
+		if k < 0 {
+			k = len(rest)
 		}
-		e.reason(r)
+		n++
+		fmt.Fprintf(&e.b, "%d. %s\n", n, title(step))
+		e.step(rest[:k])
+		rest = rest[k:]
+	}
+}
+
+// fewLosers is how many objects that lost for one reason are printed without -v: a mesh may have a thousand rules that are
+// simply elsewhere.
+const fewLosers = 3
+
+// step writes the reasons of one step.
+func (e *explainer) step(rs []resolve.Reason) {
+	for len(rs) > 0 {
+		r, same := rs[0], 1
+		for same < len(rs) && r.Outcome == resolve.Lost && rs[same].Outcome == r.Outcome && rs[same].Cause == r.Cause && rs[same].Ref.Kind == r.Ref.Kind {
+			same++
+		}
+		shown := same
+		if same > fewLosers+1 && !e.all {
+			shown = fewLosers
+		}
+		for _, r := range rs[:shown] {
+			e.reason(r)
+		}
+		if shown < same {
+			e.wrap("   ", fmt.Sprintf("%d more of kind %s lose for the same reason (-v names them)", same-shown, r.Ref.Kind))
+		}
+		rs = rs[same:]
 	}
 }
 
@@ -200,7 +231,7 @@ func wireWord(w resolve.Wire) string {
 }
 
 // title is a step's question.
-func (e *explainer) title(s resolve.Step) string {
+func title(s resolve.Step) string {
 	switch s {
 	case resolve.StepClient:
 		return "client: who calls"

@@ -40,26 +40,107 @@ func head(kind string, s *mesh.Snapshot) document {
 	return document{APIVersion: apiVersion, Kind: kind, Dialect: s.Dialect.String(), Snapshot: s.Version}
 }
 
-// list is an answer that is a list of items.
-type list struct {
-	document
-	Items []any `json:"items"`
-}
-
 // print writes v as "json" or "yaml", its fields in the order of its types.
 func (a *app) print(format string, v any) error {
+	data, err := encode(v, "")
+	if err != nil {
+		return err
+	}
+	if format == "yaml" {
+		return jsonToYAML(a.stdout, data)
+	}
+	_, err = a.stdout.Write(data)
+	return err
+}
+
+// listWriter writes an answer that is a list of items, each when it comes: all verdicts of a large mesh are more than
+// should be held in memory.
+type listWriter struct {
+	w      io.Writer
+	format string
+	n      int
+}
+
+// list begins a list as "json" or "yaml" with what stands before the items.
+func (a *app) list(format string, d any) (*listWriter, error) {
+	l := &listWriter{w: a.stdout, format: format}
+	data, err := encode(d, "")
+	if err != nil {
+		return nil, err
+	}
+	if format == "yaml" {
+		return l, jsonToYAML(l.w, data)
+	}
+	_, err = fmt.Fprintf(l.w, "%s,\n  \"items\": [", bytes.TrimSuffix(data, []byte("\n}\n")))
+	return l, err
+}
+
+// add writes one item.
+func (l *listWriter) add(item any) error {
+	l.n++
+	if l.format == "yaml" {
+		return l.addYAML(item)
+	}
+	data, err := encode(item, "    ")
+	if err != nil {
+		return err
+	}
+	comma := ","
+	if l.n == 1 {
+		comma = ""
+	}
+	_, err = fmt.Fprintf(l.w, "%s\n    %s", comma, bytes.TrimSuffix(data, []byte("\n")))
+	return err
+}
+
+func (l *listWriter) addYAML(item any) error {
+	data, err := encode([]any{item}, "")
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := jsonToYAML(&b, data); err != nil {
+		return err
+	}
+	if l.n == 1 {
+		fmt.Fprintln(l.w, "items:")
+	}
+	for line := range bytes.Lines(b.Bytes()) {
+		if len(line) > 1 {
+			line = append([]byte("  "), line...)
+		}
+		if _, err := l.w.Write(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end closes the list. No item is an empty list, not null.
+func (l *listWriter) end() error {
+	last := "\n  ]\n}\n"
+	switch {
+	case l.format == "yaml" && l.n > 0:
+		return nil
+	case l.format == "yaml":
+		last = "items: []\n"
+	case l.n == 0:
+		last = "]\n}\n"
+	}
+	_, err := io.WriteString(l.w, last)
+	return err
+}
+
+// encode gives v as indented JSON, its fields in the order of its types, every line but the first after prefix.
+func encode(v any, prefix string) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
+	enc.SetIndent(prefix, "  ")
 	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("print %s: %w", format, err)
+		return nil, fmt.Errorf("print json: %w", err)
 	}
-	if format == "yaml" {
-		return jsonToYAML(a.stdout, b.Bytes())
-	}
-	_, err := a.stdout.Write(b.Bytes())
-	return err
+	return b.Bytes(), nil
 }
 
 // jsonToYAML keeps the order of the fields, which a decoded map would lose.

@@ -27,7 +27,7 @@ const (
 	narrowPadding   = 2
 )
 
-// leastFirst is the width below which the first column is never cut: a name must stay recognisable.
+// leastFirst is the width below which the first column is not cut: a name must stay recognisable.
 const leastFirst = 16
 
 // table makes a table for standard output.
@@ -84,9 +84,27 @@ func (t *table) fit() []int {
 	}
 	t.padding = narrowPadding
 	if over := total() - t.width; over > 0 {
-		widths[0] = max(min(widths[0], leastFirst), widths[0]-over)
+		widths[0] = t.first(widths[0], widths[0]-over)
 	}
 	return widths
+}
+
+// first chooses a width for the first column. What fits is best, as long as names can be recognised; where nothing that
+// can be read fits, lines will wrap anyway, and the column keeps the name and namespace of every host.
+func (t *table) first(whole, fitting int) int {
+	if fitting >= leastFirst {
+		return fitting
+	}
+	short := utf8.RuneCountInString(t.header[0])
+	for _, row := range t.rows {
+		host, tail := splitTail(row[0])
+		name, _, long := strings.Cut(host, ".svc.")
+		if !long {
+			return whole
+		}
+		short = max(short, utf8.RuneCountInString(name)+1+utf8.RuneCountInString(tail))
+	}
+	return min(whole, short)
 }
 
 func (t *table) line(b *strings.Builder, row []string, widths []int, paint func(int, string) string) {
@@ -117,17 +135,24 @@ func shorten(s string, width int) string {
 	if n <= width {
 		return s
 	}
-	host, tail := s, ""
-	if i := strings.LastIndexAny(s, "|"); i > 0 {
-		host, tail = s[:i], s[i:]
-	} else if i := strings.LastIndexByte(s, ':'); i > 0 {
-		host, tail = s[:i], s[i:]
-	}
+	host, tail := splitTail(s)
 	keep := width - 1 - utf8.RuneCountInString(tail)
 	if keep < 1 {
 		host, tail, keep = s, "", max(width-1, 0)
 	}
 	return string([]rune(host)[:keep]) + "…" + tail
+}
+
+// splitTail takes the port, and the subset before it, off a HOST:PORT.
+func splitTail(s string) (host, tail string) {
+	i := strings.LastIndexByte(s, '|')
+	if i <= 0 {
+		i = strings.LastIndexByte(s, ':')
+	}
+	if i <= 0 {
+		return s, ""
+	}
+	return s[:i], s[i:]
 }
 
 // statusColour colours the words of a STATUS or LOCK column. Colour is an aid: the words say the same.

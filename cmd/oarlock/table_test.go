@@ -64,8 +64,8 @@ func TestTableOnANarrowTerminal(t *testing.T) {
 	if !strings.Contains(got, "…:8000  CONFLICT  rule/bar\n") || !strings.Contains(got, "foo.bar.svc.cluster.local:8000 ") {
 		t.Errorf("got\n%s", got)
 	}
-	if got := render(t, sample(10)); !strings.Contains(got, "a-very-lon…:8000  CONFLICT  rule/bar") {
-		t.Errorf("the first column is cut below what can be recognised:\n%s", got)
+	if got := render(t, sample(10)); !strings.Contains(got, "a-very-long-name.bar…:8000  CONFLICT  rule/bar\n") {
+		t.Errorf("where nothing fits, name and namespace stay:\n%s", got)
 	}
 }
 

@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
 	"github.com/oarlock/oarlock/yamldir"
+	"golang.org/x/term"
 )
 
 // problemsShown is how many problems are printed without -v.
@@ -45,12 +49,13 @@ func (a *app) open(ctx context.Context) (*loaded, error) {
 	return l, nil
 }
 
-// load reads without a word: completion must not write on the terminal.
+// load reads without a word about problems.
 func (a *app) load(ctx context.Context) (*loaded, error) {
 	d, err := mesh.ParseDialect(a.flags.dialect.value)
 	if err != nil {
 		return nil, usage(err, "")
 	}
+	defer a.progress("oarlock: reading " + a.paths() + " …")()
 	dir, err := yamldir.Open(a.flags.files, yamldir.Options{Dialect: d, Lenient: a.lenient, Stdin: a.stdin})
 	if err != nil {
 		return nil, unreadable(err, "")
@@ -60,6 +65,36 @@ func (a *app) load(ctx context.Context) (*loaded, error) {
 		return nil, unreadable(err, "")
 	}
 	return &loaded{dir, reading, reading.Snapshot, resolve.New(reading.Snapshot)}, nil
+}
+
+// patience is how long work may take before it says on a terminal what it does.
+const patience = 700 * time.Millisecond
+
+// progress shows a line on a terminal while long work goes on; done takes it away again.
+func (a *app) progress(what string) (done func()) {
+	f, ok := a.stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func() {}
+	}
+	var mu sync.Mutex // guards shown and over, and the order of the two writes
+	var shown, over bool
+	t := time.AfterFunc(patience, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			shown = true
+			fmt.Fprint(f, clean(what))
+		}
+	})
+	return func() {
+		t.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		if shown {
+			fmt.Fprint(f, "\r\x1b[K")
+		}
+	}
 }
 
 // manifestsOnly refuses the meshes that this version cannot reach, and says how to choose one that it can.

@@ -10,9 +10,21 @@ import (
 
 // clientJSON is who calls. Ref is nil for a caller without a sidecar of which nothing is known.
 type clientJSON struct {
-	Name  string     `json:"name"` // as a command takes it
-	Ref   *place     `json:"ref,omitempty"`
-	Alike []mesh.Ref `json:"alike,omitempty"` // other clients with the same answers
+	Name string `json:"name"` // as a command takes it
+	Ref  *place `json:"ref,omitempty"`
+}
+
+// classJSON is a client with those that get the same answers.
+type classJSON struct {
+	clientJSON
+	Alike []mesh.Ref `json:"alike,omitempty"`
+}
+
+// checkHead stands before the verdicts of tls-check. Clients are here and not in each item, where they would be repeated
+// for every service.
+type checkHead struct {
+	document
+	Clients []classJSON `json:"clients"`
 }
 
 // calleeJSON is what is called.
@@ -127,6 +139,19 @@ func (l *loaded) clientDocument(c resolve.Client) clientJSON {
 	return out
 }
 
+func (l *loaded) classDocuments(classes []resolve.Class) []classJSON {
+	out := make([]classJSON, len(classes))
+	for i, c := range classes {
+		out[i].clientJSON = l.clientDocument(c.Client)
+		for _, w := range c.Members {
+			if w != c.Client.Workload {
+				out[i].Alike = append(out[i].Alike, w.Ref)
+			}
+		}
+	}
+	return out
+}
+
 func (l *loaded) calleeDocument(t resolve.Target) calleeJSON {
 	out := calleeJSON{Host: t.Host, Port: t.Port, Subset: t.Subset}
 	switch {
@@ -168,22 +193,19 @@ func refs(ws []*mesh.Workload) []mesh.Ref {
 // printDocument prints tls-check as JSON or YAML: one item for each row of the tables.
 func (t *tlsCheck) printDocument(classes []resolve.Class) error {
 	l, found := t.mesh, false
-	out := list{document: head("TLSCheckList", l.snap), Items: []any{}}
+	out, err := t.app.list(t.format, checkHead{head("TLSCheckList", l.snap), l.classDocuments(classes)})
+	if err != nil {
+		return err
+	}
 	for _, c := range classes {
-		var alike []mesh.Ref
-		for _, w := range c.Members {
-			if w != c.Client.Workload {
-				alike = append(alike, w.Ref)
-			}
-		}
 		for _, r := range t.rows(c.Client) {
-			item := l.verdictDocument(t.explain(c.Client, r))
-			item.Client.Alike = alike
-			out.Items = append(out.Items, item)
+			if err := out.add(l.verdictDocument(t.explain(c.Client, r))); err != nil {
+				return err
+			}
 			found = found || t.app.fails(r.verdict.Status)
 		}
 	}
-	if err := t.app.print(t.format, out); err != nil {
+	if err := out.end(); err != nil {
 		return err
 	}
 	if found {
