@@ -108,6 +108,10 @@ func placeClause(c resolve.Cause) string {
 		return "the server's namespace or mesh is DISABLE, so auto mTLS does not start"
 	case resolve.CauseExternal:
 		return "the service is outside the mesh, where auto mTLS does not apply"
+	case resolve.CauseCredentialIgnored:
+		return "the rule names a credential that sidecars ignore, so plaintext is sent"
+	case resolve.CauseServerTLS:
+		return "the server's Sidecar ends TLS of its own on this port"
 	}
 	return strings.ReplaceAll(c.String(), "-", " ")
 }
