@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"strings"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -33,9 +32,10 @@ func (f *workloadFacts) capture(ns *mesh.Namespace, d mesh.Dialect) (decided boo
 	} else if ambient := f.ambient(ns); ambient != "" {
 		f.Capture, f.CaptureReason = mesh.CaptureAmbient, ambient
 	}
-	f.TLSMode = f.Labels[tlsModeKey]
+	label, labelled := f.Labels[tlsModeKey]
+	f.TLSMode = label
 	switch {
-	case f.TLSMode != "":
+	case labelled: // verbatim, also when it is empty
 	case inject && (f.proxy == "" || f.autoProxy):
 		f.TLSMode = mesh.TLSModeIstio // the injector adds the label
 	default:
@@ -157,10 +157,11 @@ func (f *workloadFacts) ambient(ns *mesh.Namespace) string {
 // entryCapture decides for an endpoint that is no pod: a label, else a service account, says that a sidecar is there
 // (semantics M31).
 func entryCapture(w *mesh.Workload) {
-	label := w.Labels[tlsModeKey]
-	w.TLSMode = cmp.Or(label, "disabled")
+	label, labelled := w.Labels[tlsModeKey]
+	w.TLSMode = "disabled"
 	switch {
-	case label != "":
+	case labelled:
+		w.TLSMode = label
 		w.CaptureReason = "label " + tlsModeKey + "=" + label
 	case w.ServiceAccount != "":
 		w.TLSMode, w.CaptureReason = mesh.TLSModeIstio, "serviceAccount "+w.ServiceAccount
