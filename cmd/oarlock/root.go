@@ -196,6 +196,7 @@ func (a *app) verbs() []*cobra.Command {
 		newTLSCheckCommand(a),
 		newAuthnCommand(a),
 		newExplainCommand(a),
+		newMTLSCommand(a),
 		newEdgesCommand(a),
 		newGraphCommand(a),
 		newTestCommand(a),
