@@ -79,7 +79,8 @@ func serverKey(pod Doc, port int) string {
 // nobody declares.
 func serverPorts() []int { return []int{80, 90, 8080, 9090, 7070} }
 
-// targets lists every host, port and subset that a mesh mentions, in order.
+// targets lists every host, port and subset that a mesh mentions, in order. Left out are UDP ports, which no sidecar
+// captures, and ExternalName Services, which are names for something else: oarlock follows them, Istio has no cluster.
 func targets(docs []Doc) []Question {
 	subsets := []string{""}
 	for _, d := range docs {
@@ -92,15 +93,23 @@ func targets(docs []Doc) []Question {
 	sort.Strings(subsets)
 	subsets = slices.Compact(subsets)
 	var out []Question
+	udp := map[Question]bool{} // no sidecar captures it
 	for _, d := range docs {
 		for _, h := range hosts(d) {
 			for _, p := range list(d.Spec()["ports"]) {
+				q := Question{Host: h, Port: servicePort(d, object(p))}
+				udp[q] = udp[q] || object(p)["protocol"] == "UDP"
 				for _, s := range subsets {
-					out = append(out, Question{Host: h, Port: servicePort(d, object(p)), Subset: s})
+					q.Subset = s
+					out = append(out, q)
 				}
 			}
 		}
 	}
+	out = slices.DeleteFunc(out, func(q Question) bool {
+		q.Subset = ""
+		return udp[q]
+	})
 	slices.SortFunc(out, func(a, b Question) int { return strings.Compare(a.key(""), b.key("")) })
 	return slices.Compact(out)
 }
@@ -109,6 +118,9 @@ func targets(docs []Doc) []Question {
 func hosts(d Doc) []string {
 	switch d.Kind() {
 	case "Service":
+		if d.Spec()["type"] == "ExternalName" {
+			return nil
+		}
 		return []string{d.Name() + "." + d.Namespace() + ".svc." + clusterDomain}
 	case "ServiceEntry":
 		var out []string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ var (
 	seed   = flag.Uint64("seed", 1, "what to make them from")
 	skip   = flag.String("skip", "", "regexp")
 	one    = flag.Int("mesh", -1, "compare this mesh of the seed alone")
+	shrink = flag.Duration("shrink", 40*time.Second, "how long a mesh with a difference may be shrunk")
 	most   = flag.Int("most", 3, "stop after this many meshes with a difference")
 )
 
@@ -30,6 +32,7 @@ func TestMain(m *testing.M) {
 	for _, s := range log.Scopes() {
 		s.SetOutputLevel(log.NoneLevel)
 	}
+	debug.SetGCPercent(300) // most of the work is building fakes and throwing them away
 	m.Run()
 }
 
@@ -59,7 +62,7 @@ func TestMeshes(t *testing.T) {
 					t.Logf("seed %d, mesh %d: %v", *seed, i, err)
 				case err != nil:
 					different.Add(1)
-					t.Errorf("seed %d, mesh %d: %v\n%s", *seed, i, err, Render(Shrink(docs, failsLike(err))))
+					t.Errorf("seed %d, mesh %d: %v\n%s", *seed, i, err, Render(Shrink(docs, *shrink, failsLike(err))))
 				case len(diff) > 0:
 					different.Add(1)
 					t.Errorf("seed %d, mesh %d: %s", *seed, i, report(docs, diff))
@@ -104,7 +107,7 @@ func failsLike(want error) func([]Doc) bool {
 // report shrinks a mesh around its first difference and prints it.
 func report(docs []Doc, diff []Difference) string {
 	first := diff[0]
-	small := Shrink(docs, func(d []Doc) bool {
+	small := Shrink(docs, *shrink, func(d []Doc) bool {
 		_, diff, err := compare(d)
 		return err == nil && has(diff, first)
 	})

@@ -202,13 +202,15 @@ func (a *asker) endpoints(q Question, proxy *model.Proxy, svc *model.Service, c 
 	if n == 0 {
 		a.out[q.key("to *")] = mode
 		if byEndpoint { // no endpoint to decide by: oarlock assumes one, Istio need not
-			a.out[q.key("to *")], a.out[q.key("sni")], a.out[q.key("names")] = notAsked, notAsked, notAsked
+			a.out[q.key("to *")], a.out[q.key("sni")] = notAsked, notAsked
+			a.out[q.key("names")], a.out[q.key("alpn")] = notAsked, notAsked
 			return
 		}
 	}
 	if ctx := tlsContext(c); ctx != nil && mode == "ISTIO_MUTUAL" && (n == 0 || anyValue(a.out, q.key("to "), mode)) {
 		a.out[q.key("sni")] = ctx.Sni
 		a.out[q.key("names")] = strings.Join(expectedNames(ctx), " ")
+		a.out[q.key("alpn")] = strings.Join(ctx.CommonTlsContext.GetAlpnProtocols(), " ")
 	}
 }
 
