@@ -36,12 +36,19 @@ func (f *workloadFacts) capture(ns *mesh.Namespace, d mesh.Dialect) (decided boo
 	f.TLSMode = label
 	switch {
 	case labelled: // verbatim, also when it is empty
-	case inject && (f.proxy == "" || f.autoProxy):
-		f.TLSMode = mesh.TLSModeIstio // the injector adds the label
+	case inject && !f.Router && (f.proxy == "" || f.autoProxy):
+		f.TLSMode = mesh.TLSModeIstio // the injector adds the label, to sidecars alone
 	default:
 		f.TLSMode = "disabled"
 	}
 	return f.CaptureReason != noLabel
+}
+
+// describeNamespace says what a pod gets in a namespace that says nothing itself.
+func describeNamespace(ns *mesh.Namespace, d mesh.Dialect) {
+	silent := workloadFacts{Workload: &mesh.Workload{Object: mesh.Object{Ref: mesh.Ref{Kind: mesh.KindPod, Namespace: ns.Ref.Name}}}}
+	silent.capture(ns, d)
+	ns.Capture, ns.CaptureReason = silent.Capture, silent.CaptureReason
 }
 
 // noLabel is the reason where nothing speaks for a sidecar.

@@ -10,11 +10,11 @@ import (
 
 // podText is a Pod "app" in a namespace with the given parts; a part that is empty is left out.
 type podText struct {
-	kind                     string // default Pod
-	namespace                string // default shop
-	labels, annotations      string // of the pod: "a: b, c: d"
-	namespaceLabels          string // "-" for no Namespace object
-	spec, meta, templateMeta string // more lines of pod spec, metadata
+	kind                string // default Pod
+	namespace           string // default shop
+	labels, annotations string // of the pod: "a: b, c: d"
+	namespaceLabels     string // "-" for no Namespace object
+	spec, meta          string // more lines of pod spec, metadata
 }
 
 func (p podText) String() string {

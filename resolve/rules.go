@@ -272,6 +272,9 @@ func sameLabels(a, b map[string]string) bool { return len(a) == len(b) && select
 func (r *Resolver) indexLegacyRules(own *nsRules, list []int32) {
 	defaults := r.snap.Config.DefaultDestinationRuleExportTo
 	public := len(defaults) == 0 || slices.Contains(defaults, "*")
+	slices.SortStableFunc(list, func(a, b int32) int {
+		return legacyOlder(&r.snap.DestinationRules[a].Object, &r.snap.DestinationRules[b].Object)
+	})
 	for _, i := range list {
 		if own.local == nil {
 			own.local, own.exported = newRuleIndex(), newRuleIndex()

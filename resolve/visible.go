@@ -40,19 +40,19 @@ func (r *Resolver) scopeOf(ns *namespace, labels map[string]string) int32 {
 func (r *Resolver) Visible(c Client, s *mesh.Service) bool {
 	who := r.caller(c)
 	i, ok := r.service[s]
-	return ok && (who.capture == mesh.CaptureNone || r.sees(&who, &r.services[i]))
+	return ok && (who.capture == mesh.CaptureNone || r.sees(&who, &r.services[i], 0))
 }
 
-// sees is Visible for a client with a sidecar.
-func (r *Resolver) sees(c *caller, s *service) bool {
-	if !r.seesUncontested(c, s) {
+// sees is Visible for a client with a sidecar and one port of the service; 0 for any.
+func (r *Resolver) sees(c *caller, s *service, number uint32) bool {
+	if !r.seesUncontested(c, s, number) {
 		return false
 	}
 	return !s.contested || r.preferred(c, s)
 }
 
-func (r *Resolver) seesUncontested(c *caller, s *service) bool {
-	return r.exportedTo(s, c.ns) && (c.w.scope == None || r.imports(r.snap.Sidecars[c.w.scope], c.ns, s))
+func (r *Resolver) seesUncontested(c *caller, s *service, number uint32) bool {
+	return r.exportedTo(s, c.ns) && (c.w.scope == None || r.imports(r.snap.Sidecars[c.w.scope], c.ns, s, number))
 }
 
 // preferred says whether the client takes this one of several services with its hostname: its own namespace's first, then
@@ -60,7 +60,7 @@ func (r *Resolver) seesUncontested(c *caller, s *service) bool {
 func (r *Resolver) preferred(c *caller, s *service) bool {
 	for _, i := range r.byHost[s.Hostname] {
 		o := &r.services[i]
-		if o != s && r.seesUncontested(c, o) && r.before(c, o, s) {
+		if o != s && r.seesUncontested(c, o, 0) && r.before(c, o, s) {
 			return false
 		}
 	}
@@ -85,7 +85,7 @@ func (r *Resolver) before(c *caller, a, b *service) bool {
 		return ra < rb
 	}
 	// A ServiceEntry's service is named by its host there, so equally old ones differ in namespace alone.
-	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ns.name, b.ns.name), cmp.Compare(a.Ref.Name, b.Ref.Name)) < 0
+	return cmp.Or(a.Object.Age(&b.Object), cmp.Compare(a.ns.name, b.ns.name), cmp.Compare(a.Ref.Name, b.Ref.Name)) < 0
 }
 
 func (r *Resolver) exportList(s *service) []string {
@@ -117,13 +117,13 @@ func (r *Resolver) exportedTo(s *service, ns *namespace) bool {
 	return false
 }
 
-// imports applies a Sidecar's egress hosts: an entry "namespace/host" that matches, and no exclusion; or a VirtualService
-// that it imports and that leads to the service.
-func (r *Resolver) imports(sc *mesh.Sidecar, client *namespace, s *service) bool {
+// imports applies a Sidecar's egress hosts to a port of a service, 0 for any: an entry "namespace/host" that matches, of a
+// listener for that port or for all, and no exclusion; or a VirtualService that it imports and that leads to the service.
+func (r *Resolver) imports(sc *mesh.Sidecar, client *namespace, s *service, number uint32) bool {
 	if sc.Egress == nil {
 		return true
 	}
-	if importsHost(sc, client.name, s.ns.name, s.Hostname) {
+	if importsHost(sc, client.name, s, number) {
 		return true
 	}
 	for _, v := range r.snap.VirtualServices {
@@ -163,24 +163,38 @@ func (r *Resolver) importsRoute(sc *mesh.Sidecar, client string, v *mesh.Virtual
 		return false
 	}
 	for _, h := range v.Hosts {
-		if importsHost(sc, client, v.Ref.Namespace, r.routeHost(h, v.Ref.Namespace)) {
+		if namesHost(sc, client, v.Ref.Namespace, r.routeHost(h, v.Ref.Namespace)) {
 			return true
 		}
 	}
 	return false
 }
 
-func importsHost(sc *mesh.Sidecar, client, ns, host string) bool {
-	if excludesHost(sc, client, ns, host) {
+func importsHost(sc *mesh.Sidecar, client string, s *service, number uint32) bool {
+	if excludesHost(sc, client, s.ns.name, s.Hostname) {
 		return false
 	}
-	for _, e := range sc.Egress {
-		in, name, ok := strings.Cut(e, "/")
-		if ok && !strings.HasPrefix(in, "~") && inNamespace(in, client, ns) && hostCovers(name, host) {
+	for k := range sc.Egress {
+		only := uint32(0)
+		if sc.EgressPorts != nil {
+			only = sc.EgressPorts[k]
+		}
+		has := only == 0 || only == number || number == 0 && s.Port(only) != nil
+		if has && entryCovers(sc.Egress[k], client, s.ns.name, s.Hostname) {
 			return true
 		}
 	}
 	return false
+}
+
+// namesHost is importsHost for the host of a route, which has no ports.
+func namesHost(sc *mesh.Sidecar, client, ns, host string) bool {
+	return !excludesHost(sc, client, ns, host) && slices.ContainsFunc(sc.Egress, func(e string) bool { return entryCovers(e, client, ns, host) })
+}
+
+func entryCovers(entry, client, ns, host string) bool {
+	in, name, ok := strings.Cut(entry, "/")
+	return ok && !strings.HasPrefix(in, "~") && inNamespace(in, client, ns) && hostCovers(name, host)
 }
 
 func excludesHost(sc *mesh.Sidecar, client, ns, host string) bool {

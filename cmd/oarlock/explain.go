@@ -76,9 +76,13 @@ func runExplain(a *app, cmd *cobra.Command, args []string) error {
 func (a *app) callee(l *loaded, arg, from string) (resolve.Target, error) {
 	if at, err := netip.ParseAddrPort(arg); err == nil {
 		t := resolve.Target{Port: uint32(at.Port()), Workload: l.resolver.ByAddress(at.Addr().String())}
-		if t.Workload == nil {
-			t.Host = at.Addr().String()
+		if t.Workload != nil {
+			return t, nil
 		}
+		if list := l.resolver.Services(at.Addr().String(), from); len(list) > 0 {
+			return resolve.Target{Service: list[0], Port: t.Port}, nil
+		}
+		t.Host = at.Addr().String()
 		return t, nil
 	}
 	name, portName := splitPort(arg)
@@ -91,11 +95,14 @@ func (a *app) callee(l *loaded, arg, from string) (resolve.Target, error) {
 		}
 		return resolve.Target{}, err
 	}
+	if number, err := strconv.ParseUint(portName, 10, 16); err == nil && s.Resolution == mesh.ResolutionExternalName && len(s.Ports) == 0 {
+		return resolve.Target{Service: s, Port: uint32(number)}, nil // an alias has the ports of what it stands for
+	}
 	p, err := a.onePort(s, arg, portName)
 	if err != nil {
 		return resolve.Target{}, err
 	}
-	return resolve.Target{Service: s, Port: p.Number, Subset: subset}, nil
+	return resolve.Target{Service: s, Port: p.Number, UDP: p.UDP(), Subset: subset}, nil
 }
 
 // onePort finds the port, which may be left unsaid where there is no choice.

@@ -178,8 +178,11 @@ func (t *tlsCheck) shows(c resolve.Client, s *mesh.Service) bool {
 		return false
 	case t.service != nil:
 		return s == t.service
-	case s.External && t.mesh.snap.Dialect >= mesh.Dialect14:
+	case s.External && t.mesh.snap.Dialect >= mesh.Dialect14,
+		s.Resolution == mesh.ResolutionExternalName && t.mesh.snap.Dialect == mesh.Dialect14:
 		return false // 1.4 stopped listing what is outside the mesh
+	case t.compat:
+		return true // whatever a Sidecar hides
 	}
 	return t.mesh.resolver.Visible(c, s)
 }
@@ -190,7 +193,7 @@ func (t *tlsCheck) appendPorts(out []checkRow, c resolve.Client, s *mesh.Service
 		if t.port != nil && p != t.port {
 			continue
 		}
-		row := checkRow{host: s.Hostname, target: resolve.Target{Service: s, Port: p.Number, Subset: subset}, port: p}
+		row := checkRow{host: s.Hostname, target: resolve.Target{Service: s, Port: p.Number, UDP: p.UDP(), Subset: subset}, port: p}
 		if subset != "" {
 			row.host += "|" + subset
 		}
