@@ -112,7 +112,13 @@ func (q *call) meetEndpoints() {
 		return
 	case q.target.Subset != "" && q.send.subset != nil:
 		labels = q.send.subset.Labels
-	case q.tr == nil && !q.send.names():
+	}
+	q.meetAll(labels)
+}
+
+// meetAll meets the endpoints with these labels; a class at once where nobody asks for one endpoint.
+func (q *call) meetAll(labels map[string]string) {
+	if labels == nil && q.tr == nil && !q.send.names() {
 		for _, g := range q.p.groups {
 			q.meet(g)
 		}
@@ -129,12 +135,13 @@ func (q *call) meetEndpoints() {
 // and what it names may be a service of the mesh.
 func (q *call) meetAssumed() {
 	for _, i := range q.r.byHost[q.s.ExternalName] {
-		if p := q.r.services[i].port(q.p.Number, false); q.s.Resolution == mesh.ResolutionExternalName && p != nil {
+		if p := q.r.services[i].port(q.p.Number, false); q.s.Resolution == mesh.ResolutionExternalName && p != nil && len(p.groups) > 0 {
 			q.tr.alias(q.s, q.r.services[i].Service)
-			for _, g := range p.groups {
-				q.meet(g)
+			q.s, q.p = &q.r.services[i], p
+			if q.meetAll(nil); q.sum.groups > 0 {
+				return
 			}
-			return
+			break
 		}
 	}
 	g := q.r.assumed(q.s, q.p)

@@ -27,6 +27,7 @@ type Resolver struct {
 	service  map[*mesh.Service]int32
 	byHost   map[string][]int32 // services by hostname, in order
 	byVIP    map[string]int32   // services by address
+	aliases  []int32            // ExternalName services, whose verdicts are those of others
 
 	workloads []workload // of the snapshot, then the inline endpoints of services
 	workload  map[*mesh.Workload]int32
@@ -214,6 +215,9 @@ func (r *Resolver) indexServices() {
 			r.services[i].ports[j] = port{Port: p, protocol: PortProtocol(p, r.dialect), captured: captured(p), hint: noPolicy}
 		}
 		r.service[s] = int32(i)
+		if s.Resolution == mesh.ResolutionExternalName {
+			r.aliases = append(r.aliases, int32(i))
+		}
 		r.byHost[s.Hostname] = append(r.byHost[s.Hostname], int32(i))
 		for _, a := range s.Addresses {
 			if _, taken := r.byVIP[a]; !taken {
@@ -341,7 +345,7 @@ func (r *Resolver) groupEndpoints(s *service) {
 			}
 			p.groups = append(p.groups, g)
 		}
-		if len(p.groups) == 0 {
+		if len(p.groups) == 0 && s.Resolution != mesh.ResolutionExternalName {
 			g := r.assumed(s, p)
 			p.unready = g.disabled
 			p.groups = []group{g}
