@@ -67,7 +67,7 @@ func (tr *trace) hidden(q *call) {
 		tr.note(StepClient, CauseHidden, "port %d is TCP and named as UDP: sidecars capture it and know no service there", q.p.Number)
 	case !r.exportedTo(s, c.ns):
 		tr.add(Reason{Step: StepClient, Cause: CauseNotExported}, &s.Object, "is not exported to namespace %s", c.ns.name)
-	case c.w.scope != None && !r.imports(r.snap.Sidecars[c.w.scope], c.ns, s, q.p.Number):
+	case c.w.scope != None && !r.listed(c, s, q.p.Number):
 		tr.add(Reason{Step: StepClient, Cause: CauseNotInScope}, &r.snap.Sidecars[c.w.scope].Object, "does not import %s/%s:%d", s.ns.name, s.Hostname, q.p.Number)
 	default:
 		tr.note(StepClient, CauseNotInScope, "another service with the host %s comes first for namespace %s", s.Hostname, c.ns.name)
@@ -383,8 +383,8 @@ func (tr *trace) routes(q *call) {
 	if q.s == nil || q.target.Subset != "" || q.c.capture != mesh.CaptureSidecar {
 		return
 	}
-	for _, v := range q.r.snap.VirtualServices {
-		if !slices.ContainsFunc(v.Hosts, func(h string) bool { return hostCovers(q.r.routeHost(h, v.Ref.Namespace), q.s.Hostname) }) {
+	for _, v := range q.r.routes[q.s.Hostname] {
+		if !q.r.importsRoute(q.c, v) || !slices.ContainsFunc(v.Hosts, func(h string) bool { return hostCovers(q.r.routeHost(h, v.Ref.Namespace), q.s.Hostname) }) {
 			continue
 		}
 		for _, d := range v.Destinations {

@@ -27,6 +27,7 @@ func randomMesh(rng *rand.Rand, d mesh.Dialect) *mesh.Snapshot {
 	g.s.Policies = fill(g, 6, g.policy)
 	g.s.DestinationRules = fill(g, 7, g.rule)
 	g.s.Sidecars = fill(g, 2, g.sidecar)
+	g.s.VirtualServices = fill(g, 2, g.virtualService)
 	g.sort()
 	return g.s
 }
@@ -216,6 +217,17 @@ func (g *generator) rule() *mesh.DestinationRule {
 		d.WorkloadSelector = g.labels()
 	}
 	return d
+}
+
+func (g *generator) virtualService() *mesh.VirtualService {
+	v := &mesh.VirtualService{Object: g.object(mesh.KindVirtualService, g.ns())}
+	v.Hosts = []string{pickOne(g, "foo", "foo.a.svc.cluster.local", "shop.example.com", "*.example.com")}
+	v.ExportTo = pickOne(g, nil, []string{"."}, []string{"a"})
+	for range 1 + g.rng.IntN(2) {
+		v.Destinations = append(v.Destinations, mesh.RouteDestination{Host: pickOne(g, "foo", "bar.b.svc.cluster.local", "x.example.com"),
+			Subset: pickOne(g, "", "v1"), Port: pickOne[uint32](g, 0, 80, 90)})
+	}
+	return v
 }
 
 func (g *generator) sidecar() *mesh.Sidecar {

@@ -25,9 +25,10 @@ type Resolver struct {
 
 	services []service
 	service  map[*mesh.Service]int32
-	byHost   map[string][]int32 // services by hostname, in order
-	byVIP    map[string]int32   // services by address
-	aliases  []int32            // ExternalName services, whose verdicts are those of others
+	byHost   map[string][]int32                // services by hostname, in order
+	byVIP    map[string]int32                  // services by address
+	routes   map[string][]*mesh.VirtualService // by host that they lead to
+	aliases  []int32                           // ExternalName services, whose verdicts are those of others
 
 	workloads []workload // of the snapshot, then the inline endpoints of services
 	workload  map[*mesh.Workload]int32
