@@ -209,6 +209,7 @@ func (r *Resolver) touchedByRules(old *Resolver, d *delta, c comparison[mesh.Des
 		r.indexRules()
 	} else {
 		copy(r.rules, old.rules)
+		r.nameRules()
 		r.reindexRules(c.changed)
 	}
 	d.reclassify = slices.ContainsFunc(c.changed, func(rule *mesh.DestinationRule) bool { return rule.WorkloadSelector != nil })

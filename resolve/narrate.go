@@ -19,9 +19,9 @@ func (tr *trace) rules(q *call) {
 		tier int
 	}
 	var list []entry
-	for i, d := range r.snap.DestinationRules {
-		if r.mayMean(d, s) {
-			list = append(list, entry{int32(i), r.tier(d.Ref.Namespace, c, s)})
+	for _, i := range r.candidates(s) {
+		if d := r.snap.DestinationRules[i]; r.mayMean(d, s) {
+			list = append(list, entry{i, r.tier(d.Ref.Namespace, c, s)})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b entry) int { return a.tier - b.tier })
@@ -50,6 +50,30 @@ func (r *Resolver) tier(ns string, c *caller, s *service) int {
 		return tierRoot
 	}
 	return tierOther
+}
+
+// candidates lists the rules whose host could mean the service, in order: those that begin with its first label or with the
+// name of its object, and those with a wildcard.
+func (r *Resolver) candidates(s *service) []int32 {
+	first, _, _ := strings.Cut(s.Hostname, ".")
+	out := slices.Concat(r.rulesNamed[first], r.rulesNamed["*"])
+	if s.Ref.Name != first {
+		out = append(out, r.rulesNamed[s.Ref.Name]...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// nameRules sorts all rules by the first label of their host, those with a wildcard under "*".
+func (r *Resolver) nameRules() {
+	r.rulesNamed = make(map[string][]int32, len(r.snap.DestinationRules))
+	for i, d := range r.snap.DestinationRules {
+		first, _, _ := strings.Cut(d.Host, ".")
+		if strings.HasPrefix(first, "*") {
+			first = "*"
+		}
+		r.rulesNamed[first] = append(r.rulesNamed[first], int32(i))
+	}
 }
 
 // mayMean says whether a rule matches the service's host, or looks as if it was meant to.
@@ -163,7 +187,7 @@ func (q *call) whyRuleLost(i int32, tier int) (Cause, TieBreak, string) {
 	}
 	h, _ := r.found(c, s)
 	for _, l := range r.lookups(c, s) {
-		at := l.index.holding(i)
+		at := l.index.holding(i, host)
 		if at == nil {
 			continue
 		}
@@ -261,16 +285,12 @@ func notExported(d *mesh.DestinationRule, c *caller) string {
 }
 
 // holding finds the host entry that holds a rule.
-func (x *ruleIndex) holding(i int32) *hostRules {
+func (x *ruleIndex) holding(i int32, host string) *hostRules {
 	if x == nil {
 		return nil
 	}
-	for _, h := range x.hosts {
-		for _, m := range h.list {
-			if slices.Contains(m.rules, i) {
-				return h
-			}
-		}
+	if h := x.hosts[host]; h != nil && h.shows(i, visibility{all: true}) {
+		return h
 	}
 	return nil
 }

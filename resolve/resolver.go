@@ -18,10 +18,11 @@ type Resolver struct {
 	distinct   bool // every namespace gets verdicts of its own
 
 	// What policies and rules say, by namespace.id and by workload. With replaces these alone.
-	policies  []nsPolicies
-	rules     []nsRules
-	rootRules *ruleIndex // current: private rules of the root namespace
-	settled   []settled
+	policies   []nsPolicies
+	rules      []nsRules
+	rulesNamed map[string][]int32 // for explanations: see nameRules
+	rootRules  *ruleIndex         // current: private rules of the root namespace
+	settled    []settled
 
 	services []service
 	service  map[*mesh.Service]int32

@@ -68,6 +68,7 @@ func (r *Resolver) indexRules() {
 			}
 		}
 	}
+	r.nameRules()
 	r.rootRules = newRuleIndex()
 	for id, list := range byNamespace {
 		r.indexNamespaceRules(int32(id), list)
