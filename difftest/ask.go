@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -19,7 +20,8 @@ type Difference struct {
 	Question, Istio, Oarlock string
 }
 
-// Compare lists what differs, in order of question.
+// Compare lists what differs: causes before effects (which service, which cluster, which endpoint), then in order of
+// question.
 func Compare(istio, oarlock Answers) []Difference {
 	var out []Difference
 	unasked := func(q string) bool {
@@ -39,8 +41,20 @@ func Compare(istio, oarlock Answers) []Difference {
 			out = append(out, Difference{q, or("", false), b})
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Question < out[j].Question })
+	slices.SortFunc(out, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(rank(a.Question), rank(b.Question)), cmp.Compare(a.Question, b.Question))
+	})
 	return out
+}
+
+// rank puts questions whose answers others follow from first.
+func rank(question string) int {
+	for i, word := range []string{" sees ", " listens ", `" outbound`, `" to `} {
+		if strings.Contains(question, word) {
+			return i
+		}
+	}
+	return 4
 }
 
 func or(answer string, ok bool) string {

@@ -90,11 +90,27 @@ func compare(docs []Doc) (n int, diff []Difference, err error) {
 		return 0, nil, err
 	}
 	d := Compare(theirs, ours)
+	for again := 0; again < 8 && len(d) > 0; again++ {
+		d = withoutChance(d, docs)
+	}
 	if *skip != "" {
 		re := regexp.MustCompile(*skip)
 		d = slices.DeleteFunc(d, func(d Difference) bool { return re.MatchString(d.Question + " I=" + d.Istio + " O=" + d.Oarlock) })
 	}
 	return len(theirs), d, nil
+}
+
+// withoutChance drops what Istio answers as oarlock does when asked once more: where it goes over a Go map and the first of
+// equals wins, its answer is left to chance.
+func withoutChance(diff []Difference, docs []Doc) []Difference {
+	theirs, err := AskIstio(docs)
+	if err != nil {
+		return diff
+	}
+	return slices.DeleteFunc(diff, func(d Difference) bool {
+		answer, ok := theirs[d.Question]
+		return or(answer, ok) == d.Oarlock
+	})
 }
 
 func failsLike(want error) func([]Doc) bool {

@@ -20,6 +20,8 @@ type generator struct {
 
 	hosts []string // hosts of services so far
 	seen  map[string]bool
+
+	lastRule Doc
 }
 
 // Generate makes the mesh with a number out of a seed. The same two numbers give the same mesh.

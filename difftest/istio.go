@@ -28,9 +28,9 @@ import (
 
 const clusterDomain = "cluster.local"
 
-// noTime stands for a creation time that an object does not have: all such objects are equally old, and older than
+// noTime stands for a creation time that an object does not have: all such objects are equally old, and younger than
 // every object with a time, as they are for oarlock.
-func noTime() time.Time { return time.Unix(1, 0).UTC() }
+func noTime() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // AskIstio gives Istio's answers about a mesh, or the reason why Istio refuses one of its objects.
 func AskIstio(docs []Doc) (Answers, error) {

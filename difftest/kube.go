@@ -81,7 +81,7 @@ func decode(d Doc, into runtime.Object) error {
 	return nil
 }
 
-// admit refuses what an API server would refuse, as far as shrinking a mesh can lead there.
+// admit fills in and refuses what an API server would, as far as it matters here or shrinking a mesh can lead there.
 func admit(o runtime.Object) error {
 	switch o := o.(type) {
 	case *corev1.Pod:
@@ -89,6 +89,9 @@ func admit(o runtime.Object) error {
 			return fmt.Errorf("admit Pod %s: not running", o.Name)
 		}
 	case *corev1.Service:
+		if o.CreationTimestamp.IsZero() {
+			o.CreationTimestamp = metav1.NewTime(noTime())
+		}
 		for _, p := range o.Spec.Ports {
 			if p.Port == 0 || p.Name == "" {
 				return fmt.Errorf("admit Service %s: port without number or name", o.Name)
