@@ -203,22 +203,23 @@ func (m *mtlsChange) notes(plan *change.Plan) {
 		}
 		m.app.note("note: %s", n.Text)
 		if n.Try != "" {
-			m.app.note("  try: %s", m.app.insteadOf(m.verb.String(), m.typed, n.Try))
+			m.app.note("  try: %s", m.app.insteadOf(n.Try))
 		}
 	}
 }
 
-// insteadOf is this command with another verb and resource in place of its own ("mtls VERB RESOURCE"), without the flags of
-// the verb.
-func (a *app) insteadOf(verb, typed, with string) string {
-	words := []string{"oarlock"}
-	for _, w := range a.args {
+// insteadOf is this command with other words than "mtls VERB RESOURCE", without the flags of the verb.
+func (a *app) insteadOf(with string) string {
+	words, placed := []string{"oarlock"}, false
+	for i, w := range a.args {
 		switch {
-		case w == "mtls":
-			words = append(words, with)
-		case w == verb, w == typed, w == "--clients", w == "--dry-run", w == "--why", w == "--yes":
-		default:
+		case a.flagValue(i):
 			words = append(words, quoteWord(w))
+		case w == "--clients", w == "--dry-run", w == "--why", w == "--yes":
+		case strings.HasPrefix(w, "-"):
+			words = append(words, quoteWord(w))
+		case !placed:
+			words, placed = append(words, with), true
 		}
 	}
 	return strings.Join(words, " ")
@@ -242,7 +243,7 @@ func (m *mtlsChange) conflicts(after *loaded, plan *change.Plan) {
 		m.app.note("conflict: %s -> %s: %s; %s", first, c, clause(c.Cause, resolve.WireRefused, mesh.ClientUnset), rule)
 	}
 	if len(plan.Conflicts) > 0 {
-		m.app.note("try: %s", m.app.insteadOf(m.verb.String(), m.typed, fmt.Sprintf("mtls %s %s --clients", m.verb, m.typed)))
+		m.app.note("try: %s", m.app.insteadOf(fmt.Sprintf("mtls %s %s --clients", m.verb, m.typed)))
 	}
 }
 
