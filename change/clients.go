@@ -69,7 +69,7 @@ func (m *mending) run() error {
 		}
 		best := m.cheapest()
 		if best == nil {
-			return refuse(m.where.Resource, "no DestinationRule can end the conflict of %s with %s (%s)",
+			return refuse(m.where.Resource, "no edit of one DestinationRule ends the conflict of %s with %s (%s) and changes nothing but TLS",
 				m.bad[0].client.Workload.Ref, conflicts(m.now, m.bad[:1])[0], m.bad[0].verdict.Cause)
 		}
 		m.take(best)
