@@ -59,10 +59,7 @@ func runExplain(a *app, cmd *cobra.Command, args []string) error {
 	if format == "json" || format == "yaml" {
 		err = a.print(format, l.explanationDocument(x))
 	} else {
-		e := &explainer{l: l, x: x, width: textWidth, all: a.flags.verbose}
-		if a.width > 0 {
-			e.width = min(max(a.width, leastText), greatestText)
-		}
+		e := &explainer{l: l, x: x, width: a.textWidth(), all: a.flags.verbose}
 		e.write()
 		_, err = a.stdout.WriteString(e.b.String())
 	}
@@ -70,6 +67,14 @@ func runExplain(a *app, cmd *cobra.Command, args []string) error {
 		return findings()
 	}
 	return err
+}
+
+// textWidth is where lines of text break.
+func (a *app) textWidth() int {
+	if a.width == 0 {
+		return textWidth
+	}
+	return min(max(a.width, leastText), greatestText)
 }
 
 // callee reads SERVICE[|SUBSET]:PORT: a service, or a pod's address, or a host that the mesh does not know.
@@ -108,12 +113,12 @@ func (a *app) callee(l *loaded, arg, from string) (resolve.Target, error) {
 // onePort finds the port, which may be left unsaid where there is no choice.
 func (a *app) onePort(s *mesh.Service, arg, word string) (*mesh.Port, error) {
 	if word != "" {
-		return port(s, word)
+		return a.port(s, arg, word)
 	}
 	if len(s.Ports) == 1 {
 		return &s.Ports[0], nil
 	}
-	_, err := port(s, "")
+	_, err := a.port(s, arg, "")
 	if len(s.Ports) == 0 {
 		return nil, err
 	}

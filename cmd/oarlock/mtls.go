@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"os/signal"
 	"slices"
+	"strings"
+	"syscall"
 
 	"github.com/oarlock/oarlock/change"
 	"github.com/oarlock/oarlock/manifest"
@@ -58,7 +62,7 @@ func newMTLSGetCommand(a *app) *cobra.Command {
 			}
 			r, err := change.ParseResource(args[0])
 			if err != nil {
-				return usage(err, "")
+				return usage(err, a.resourceLike(args[0]))
 			}
 			l, err := a.open(cmd.Context())
 			if err != nil {
@@ -66,7 +70,10 @@ func newMTLSGetCommand(a *app) *cobra.Command {
 			}
 			rules, err := change.InForce(l.snap, r)
 			if err != nil {
-				return usage(err, a.tryInstead(args[0], err))
+				if refusal := (*change.Refusal)(nil); errors.As(err, &refusal) {
+					return usage(fmt.Errorf("find %s: %s", r, refusal.Reason), a.tryInstead(args[0], err))
+				}
+				return usage(err, "")
 			}
 			return a.printRules(format, l.snap, r, rules, nil)
 		},
@@ -80,6 +87,23 @@ func (a *app) tryInstead(typed string, err error) string {
 		return a.again(typed, r.Try)
 	}
 	return ""
+}
+
+// resourceLike gives the command with NS/NAME:PORT for NAME.NS:PORT, as tls-check takes it; "" for anything else.
+func (a *app) resourceLike(typed string) string {
+	name, port := splitPort(typed)
+	words := strings.Split(name, ".")
+	if len(words) < 2 || len(words) > 2 && words[2] != "svc" {
+		return ""
+	}
+	like := words[1] + "/" + words[0]
+	if port != "" {
+		like += ":" + port
+	}
+	if _, err := change.ParseResource(like); err != nil {
+		return ""
+	}
+	return a.again(typed, like)
 }
 
 // mtlsChange is one run of a verb that changes something.
@@ -105,7 +129,7 @@ func newMTLSChangeCommand(a *app, v change.Verb, short string) *cobra.Command {
 			}
 			m.typed = args[0]
 			if m.resource, err = change.ParseResource(args[0]); err != nil {
-				return usage(err, "")
+				return usage(err, a.resourceLike(args[0]))
 			}
 			return m.run(cmd.Context())
 		},
@@ -139,11 +163,45 @@ func (m *mtlsChange) run(ctx context.Context) error {
 		return err
 	}
 	if !m.dryRun && !m.printed() {
-		if err := l.dir.Write(ctx, l.reading.Precondition, plan.Changes); err != nil {
-			return refused(err, "")
+		if err := m.write(ctx, l, plan); err != nil {
+			return err
 		}
 	}
 	return m.report(l, plan, edits, after)
+}
+
+// write writes the change. Until it is done, Ctrl-C and a polite kill end it between two steps: what is half written is
+// taken back.
+func (m *mtlsChange) write(ctx context.Context, l *loaded, plan *change.Plan) error {
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	err := l.dir.Write(ctx, l.reading.Precondition, plan.Changes)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return refused(fmt.Errorf("change mTLS of %s: not done within %s, and nothing was written", m.resource, m.app.flags.timeout), "")
+	case errors.Is(err, context.Canceled):
+		return refused(fmt.Errorf("change mTLS of %s: interrupted, and nothing was written", m.resource), "")
+	case err != nil:
+		return m.notWritten(err)
+	}
+	return nil
+}
+
+// notWritten is a refusal by what is on the disk. Where somebody else was faster, the same command may do.
+func (m *mtlsChange) notWritten(err error) error {
+	if stale := (*mesh.StaleError)(nil); errors.As(err, &stale) {
+		return refused(err, m.app.same())
+	}
+	return refused(err, "")
+}
+
+// interruptible gives a context that signals end, without those that the process was told to ignore.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	ends := slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGTERM}, signal.Ignored)
+	if len(ends) == 0 {
+		return ctx, func() {}
+	}
+	return signal.NotifyContext(ctx, ends...)
 }
 
 // printed says whether the result goes to standard output because the manifests came from standard input.
@@ -179,11 +237,11 @@ func (m *mtlsChange) preview(ctx context.Context, l *loaded, plan *change.Plan) 
 		return nil, nil, unreadable(err, "")
 	}
 	if place := differs(l.reading.Precondition, pre); place != "" {
-		return nil, nil, refused(&mesh.StaleError{Place: place}, "")
+		return nil, nil, m.notWritten(&mesh.StaleError{Place: place})
 	}
 	edits, err := l.dir.Preview(ctx, pre, plan.Changes)
 	if err != nil {
-		return nil, nil, refused(err, "")
+		return nil, nil, m.notWritten(err)
 	}
 	opt := manifest.Options{Dialect: l.snap.Dialect, Lenient: m.app.lenient}
 	outcome := change.Edited(files, edits)
@@ -241,7 +299,7 @@ func (m *mtlsChange) report(l *loaded, plan *change.Plan, edits []manifest.FileE
 	}
 	if m.dryRun {
 		m.app.note("dry run: nothing was written")
-		_, err := m.app.stdout.WriteString(manifest.Diff(edits))
+		_, err := m.app.stdout.WriteString(m.app.shown(manifest.Diff(edits)))
 		return err
 	}
 	m.success(plan, after)

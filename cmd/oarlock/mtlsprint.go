@@ -264,7 +264,7 @@ func (m *mtlsChange) explain(before, after *loaded) {
 }
 
 func (m *mtlsChange) explainOne(l *loaded, c resolve.Client, t resolve.Target) {
-	e := &explainer{l: l, x: l.resolver.Explain(c, t), width: textWidth, all: m.app.flags.verbose}
+	e := &explainer{l: l, x: l.resolver.Explain(c, t), width: m.app.textWidth(), all: m.app.flags.verbose}
 	e.write()
 	fmt.Fprintln(m.app.stdout, strings.TrimRight(e.b.String(), "\n"))
 	fmt.Fprintln(m.app.stdout)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -34,8 +35,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			// A folder without permission is open to root.
-			return cond == "root" && os.Geteuid() == 0, nil
+			switch cond {
+			case "root": // to whom a folder without permission is open
+				return os.Geteuid() == 0, nil
+			case "full": // there is a device that has no room
+				_, err := os.Stat("/dev/full")
+				return err == nil, nil
+			}
+			return false, fmt.Errorf("no condition %q", cond)
 		},
 	})
 }

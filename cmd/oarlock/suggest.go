@@ -21,6 +21,15 @@ func (a *app) again(old, with string) string {
 	return strings.Join(words, " ")
 }
 
+// same is this command, to be given once more.
+func (a *app) same() string {
+	words := []string{"oarlock"}
+	for _, w := range a.args {
+		words = append(words, quoteWord(w))
+	}
+	return strings.Join(words, " ")
+}
+
 // flagValue says whether an argument is the value of the flag before it: a folder may be called like the namespace in it.
 func (a *app) flagValue(i int) bool {
 	if i == 0 {
@@ -51,7 +60,11 @@ func (l *loaded) nearestClient(typed string) string {
 		// People type either form, and each should be near to itself.
 		names = append(names, w.Ref.Name, name)
 	}
+	names = append(names, outsideWord, outsideWord)
 	near := nearest(typed, names)
+	if i := strings.LastIndexByte(typed, '.'); near == "" && i > 0 {
+		near = nearest(typed[:i], names) // another namespace
+	}
 	for i := 0; i < len(names); i += 2 {
 		if names[i] == near {
 			return names[i+1]

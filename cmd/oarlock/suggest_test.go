@@ -7,8 +7,8 @@ func TestHintKeepsFlags(t *testing.T) {
 	a := &app{args: []string{"-f", "shop", "--dialect", "1.4", "mtls", "require", "shop", "--dry-run"}}
 	for got, want := range map[string]string{
 		a.insteadOf("mtls require shop --clients"): "oarlock -f shop --dialect 1.4 mtls require shop --clients",
-		a.again("shop", "shops"):                                      "oarlock -f shop --dialect 1.4 mtls require shops --dry-run",
-		a.again("", "--yes"):                                          "oarlock -f shop --dialect 1.4 mtls require shop --dry-run --yes",
+		a.again("shop", "shops"):                   "oarlock -f shop --dialect 1.4 mtls require shops --dry-run",
+		a.again("", "--yes"):                       "oarlock -f shop --dialect 1.4 mtls require shop --dry-run --yes",
 	} {
 		if got != want {
 			t.Errorf("got  %s\nwant %s", got, want)

@@ -104,6 +104,8 @@ func (t *tlsCheck) arguments(args []string) ([]resolve.Class, error) {
 			return t.classes(), nil
 		case strings.Contains(args[0], ":"): // no client's name has a port
 			return nil, serr
+		case asFailure(err, exitUsage).try == "":
+			err = usage(err, asFailure(serr, exitUsage).try)
 		}
 	}
 	if err == nil && len(args) == 2 {
@@ -122,7 +124,7 @@ func (t *tlsCheck) findService(arg, from string) (err error) {
 	if t.service, err = t.app.service(t.mesh, name, from); err != nil || portName == "" {
 		return err
 	}
-	t.port, err = port(t.service, portName)
+	t.port, err = t.app.port(t.service, arg, portName)
 	return err
 }
 
