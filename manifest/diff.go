@@ -48,8 +48,8 @@ type lineDiff struct {
 }
 
 const (
-	mostChanged = 1000 // lines, up to which the shortest way is looked for
-	context     = 3    // lines around a change
+	mostChanged  = 1000 // lines, up to which the shortest way is looked for
+	contextLines = 3    // lines around a change
 )
 
 // compare finds a longest common sequence of lines; false where too much has changed.
@@ -125,7 +125,7 @@ func (d *lineDiff) hunks() string {
 	var oldStart, newStart, oldCount, newCount int
 	flush := func() {
 		if hunk.Len() > 0 {
-			fmt.Fprintf(&out, "@@ -%s +%s @@\n%s", span(oldStart, oldCount), span(newStart, newCount), hunk.String())
+			fmt.Fprintf(&out, "@@ -%s +%s @@\n%s", hunkSpan(oldStart, oldCount), hunkSpan(newStart, newCount), hunk.String())
 			hunk.Reset()
 		}
 	}
@@ -139,9 +139,9 @@ func (d *lineDiff) hunks() string {
 			i, j = i+1, j+1
 			continue
 		}
-		lead := min(i, context)
-		if hunk.Len() > 0 && i-until <= context {
-			lead = i - until
+		lead := min(i, contextLines)
+		if hunk.Len() > 0 && i-until <= contextLines {
+			lead = max(0, i-until)
 		} else {
 			flush()
 			oldStart, newStart, oldCount, newCount = i-lead, j-lead, 0, 0
@@ -158,14 +158,14 @@ func (d *lineDiff) hunks() string {
 			writeLine(&hunk, '+', d.new[j])
 			newCount++
 		}
-		until = i + context
+		until = i + contextLines
 	}
 	flush()
 	return out.String()
 }
 
-// span gives "first,count" for lines that are counted from 1; of none, the line before.
-func span(start, count int) string {
+// hunkSpan gives "first,count" for lines that are counted from 1; of none, the line before.
+func hunkSpan(start, count int) string {
 	if count > 0 {
 		start++
 	}
