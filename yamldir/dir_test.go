@@ -202,6 +202,26 @@ func TestStdin(t *testing.T) {
 	}
 }
 
+// TestKustomizations are not applied, and it is said where that matters.
+func TestKustomizations(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"base/kustomization.yaml":  "resources: [a.yaml]\n",
+		"base/a.yaml":              policy("a"),
+		"prod/kustomization.yaml":  "resources:\n- ../base\npatches:\n- path: p.yaml\n",
+		"stage/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamePrefix: x-\nresources: [../base]\n",
+	})
+	t.Chdir(dir)
+	r, err := mustOpen(t, yamldir.Options{}, ".").Read(t.Context())
+	if err != nil || len(r.Snapshot.PeerAuthentications) != 1 || len(r.Problems) != 1 {
+		t.Fatalf("%v %v", r.Problems, err)
+	}
+	p := r.Problems[0]
+	if p.Severity != mesh.Warning || p.Message != "read prod/kustomization.yaml, stage/kustomization.yaml: kustomizations are not applied; the files count as they stand" ||
+		p.Hint != "judge what comes of one: kustomize build prod | oarlock -f - tls-check" {
+		t.Errorf("%+v", p)
+	}
+}
+
 // TestMoving reads while somebody writes: what is read is what was there at some moment (before, after, or empty, since the
 // other side empties the file first), never a mixture.
 func TestMoving(t *testing.T) {

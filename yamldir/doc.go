@@ -8,7 +8,8 @@
 //
 // A path is a file, a folder or "-". A folder is read with all folders in it: files that end in .yaml, .yml or .json count,
 // hidden ones do not, links are followed but no file is read twice. A file in which no document has an apiVersion or a
-// kind (a chart's values, say) is left out with one warning; a file named by itself is always read.
+// kind (a chart's values, say) is left out with one warning; a file named by itself is always read. Kustomizations are not
+// applied, and a warning says so where it matters.
 //
 // Names in Origins and preconditions are the path as given joined with the way down from there. The precondition is the
 // SHA-256 of each file. Write compares it immediately before it renames the new files into place, under a lock that other

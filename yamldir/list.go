@@ -36,6 +36,7 @@ type listing struct {
 	problems []mesh.Problem
 	seen     map[string]bool // real paths of files and folders
 	left     []string        // files that are no manifests
+	kustom   []string        // kustomizations that change what they name
 }
 
 // found is a file on the way down.
@@ -92,19 +93,26 @@ func (l *listing) fail(file string, err error) {
 		Message: "read " + file + ": " + bare(err).Error()})
 }
 
-// leftOut says in one line which files were no manifests.
+// leftOut says in one line which files were no manifests, and in another which kustomizations were not applied.
 func (l *listing) leftOut() {
-	if len(l.left) == 0 {
-		return
+	if len(l.left) > 0 {
+		l.warn(slices.Min(l.left), "read "+some(l.left)+": no document has an apiVersion or a kind, so this was left out",
+			"name a file by itself to have it checked")
 	}
-	slices.Sort(l.left)
-	names := l.left[:min(3, len(l.left))]
-	more := ""
-	if n := len(l.left) - len(names); n > 0 {
-		more = fmt.Sprintf(" and %d more", n)
+	if len(l.kustom) > 0 {
+		l.warn(slices.Min(l.kustom), "read "+some(l.kustom)+": kustomizations are not applied; the files count as they stand",
+			"judge what comes of one: kustomize build "+filepath.Dir(slices.Min(l.kustom))+" | oarlock -f - tls-check")
 	}
-	l.warn(l.left[0], "read "+strings.Join(names, ", ")+more+": no document has an apiVersion or a kind, so this was left out",
-		"name a file by itself to have it checked")
+}
+
+// some names the first few.
+func some(names []string) string {
+	names = slices.Sorted(slices.Values(names))
+	const most = 3
+	if n := len(names) - most; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n)
+	}
+	return strings.Join(names, ", ")
 }
 
 // under finds the files of one root.
@@ -205,6 +213,11 @@ func (l *listing) read(f found) error {
 		return nil // removed since the folder was listed
 	case err != nil:
 		l.fail(f.name, err)
+		return nil
+	case !f.asked && kustomization(f.name):
+		if kustomizes(content) {
+			l.kustom = append(l.kustom, f.name)
+		}
 		return nil
 	case !f.asked && !looksLikeManifest(content):
 		l.left = append(l.left, f.name)
@@ -309,8 +322,27 @@ var (
 	topLevel = regexp.MustCompile(`(?m)^\x{feff}?(?:---[ \t]+)?["']?(?:apiVersion|kind)["']?[ \t]*:`)
 	brackets = regexp.MustCompile(`(?m)^\x{feff}?(?:---)?[ \t]*[{\[]`)
 	anyKey   = regexp.MustCompile(`["']?(?:apiVersion|kind)["']?[ \t]*:`)
+	rootKey  = regexp.MustCompile(`(?m)^([A-Za-z0-9]+)[ \t]*:`)
 	text     = regexp.MustCompile(`(?m)^[ \t]*[^ \t\r\n#]`)
 )
+
+// kustomization says whether a file is kustomize's own, by its name.
+func kustomization(name string) bool {
+	name = filepath.Base(name)
+	return name == "kustomization.yaml" || name == "kustomization.yml"
+}
+
+// kustomizes says whether a kustomization does more than list files, so that what it builds is not what they say.
+func kustomizes(content []byte) bool {
+	for _, key := range rootKey.FindAllSubmatch(content, -1) {
+		switch string(key[1]) {
+		case "apiVersion", "kind", "metadata", "resources", "bases":
+		default:
+			return true
+		}
+	}
+	return false
+}
 
 // looksLikeManifest says whether some document of the file may be an object: one has an apiVersion or a kind, or there is
 // no document at all, as in a file of comments. A file that is no text is left for the parser to complain about.
