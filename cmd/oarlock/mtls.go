@@ -278,6 +278,7 @@ func differs(a, b mesh.Precondition) string {
 // report prints what was done, or would be.
 func (m *mtlsChange) report(l *loaded, plan *change.Plan, edits []manifest.FileEdit, after *mesh.Snapshot) error {
 	m.notes(plan)
+	m.unlisted(edits)
 	then := &loaded{dir: l.dir, reading: l.reading, snap: after, resolver: resolve.New(after)}
 	m.conflicts(then, plan)
 	if m.printed() && !m.dryRun {

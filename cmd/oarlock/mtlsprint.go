@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -206,6 +208,25 @@ func (m *mtlsChange) notes(plan *change.Plan) {
 			m.app.note("  try: %s", m.app.insteadOf(n.Try))
 		}
 	}
+}
+
+// unlisted notes new files that kustomize would leave out.
+func (m *mtlsChange) unlisted(edits []manifest.FileEdit) {
+	for _, e := range edits {
+		if e.Before != nil {
+			continue
+		}
+		for _, name := range []string{"kustomization.yaml", "kustomization.yml"} {
+			if list := filepath.Join(filepath.Dir(e.Name), name); exists(list) {
+				m.app.note("note: kustomize leaves %s out until it stands among the resources of %s", e.Name, list)
+			}
+		}
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // insteadOf is this command with other words than "mtls VERB RESOURCE", without the flags of the verb.
