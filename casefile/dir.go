@@ -2,6 +2,7 @@ package casefile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,7 +14,7 @@ import (
 func Find(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("find cases: %w", err)
+		return nil, readError(path, err)
 	}
 	if !info.IsDir() {
 		return []string{path}, nil
@@ -33,6 +34,14 @@ func Find(path string) ([]string, error) {
 		return nil, fmt.Errorf("find cases: %w", err)
 	}
 	return out, nil
+}
+
+// readError names the path once, and first.
+func readError(path string, err error) error {
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return fmt.Errorf("read %s: %w", path, err)
 }
 
 // isCases tells a case file from other text, one of a version to come included: Parse shall refuse that, not skip it.

@@ -12,12 +12,13 @@ import (
 func newEdgesCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "edges",
-		Short: "Who calls whom, as far as the manifests say, with the verdict for each pair",
+		Short: "Who calls whom, as far as the manifests say, and the verdict",
 		Long: `Who calls whom, as far as the manifests say, with the verdict for each pair.
 
-Edges come from oarlock.dev/calls annotations, the arguments of demo applications,
-the routes of gateways, and exact egress hosts of Sidecars (marked weak: they say
-what a workload may call). Manifests show no traffic, so every lock is unknown.`,
+Edges come from oarlock.dev/calls annotations, the arguments of demo
+applications, the routes of gateways, and exact egress hosts of Sidecars (marked
+weak: they say what a workload may call). Manifests show no traffic, so every
+lock is unknown.`,
 		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runEdges(a, cmd) },
 	}

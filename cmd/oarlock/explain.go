@@ -23,11 +23,13 @@ const (
 func newExplainCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain CLIENT SERVICE:PORT",
-		Short: "Why a connection gets the TLS that it gets, with every policy and rule considered",
-		Long: `Why a connection gets the TLS that it gets: the verdict, and each policy and rule
-that was considered, in order, which one won and why the others lost, with file and line.
+		Short: "Why a connection gets the TLS that it gets, step by step",
+		Long: `Why a connection gets the TLS that it gets: the verdict, and each policy and
+rule that was considered, in order, which one won and why the others lost, with
+file and line.
 
-SERVICE may also be a host outside the mesh or a pod's address, HOST|SUBSET one subset.
+SERVICE may also be a host outside the mesh or a pod's address, HOST|SUBSET one
+subset.
 The port may be left out where the service has only one.`,
 		Example: `  oarlock -f DIR explain web.shop api:8080
   oarlock -f DIR explain outside api.shop:http -o json`,

@@ -7,9 +7,10 @@ import (
 func newGraphCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "graph",
-		Short: "The service graph as Graphviz, Mermaid or JSON (-o dot|mermaid|json)",
-		Long: `The service graph: workloads, services, what is outside, and who calls whom as far as
-the manifests say (see edges). A lock that nobody has seen closed or open is grey.`,
+		Short: "The service graph as Graphviz, Mermaid or JSON",
+		Long: `The service graph: workloads, services, what is outside, and who calls whom as
+far as the manifests say (see edges). A lock that nobody has seen closed or open
+is grey.`,
 		Example: `  oarlock -f DIR graph | dot -Tsvg > mesh.svg
   oarlock -f DIR graph -o mermaid`,
 		Args: atMost(0),

@@ -24,16 +24,17 @@ func newMTLSCommand(a *app) *cobra.Command {
 		Short: "See and change policy: which ports take mTLS, plaintext, or both",
 		Long: `See and change policy: which ports take mTLS, plaintext, or both.
 
-A RESOURCE is mesh, NAMESPACE, NAMESPACE/SERVICE or NAMESPACE/SERVICE:PORT (a name or a
-number). A verb sets what that resource itself says and leaves policies of narrower ones
-alone; unset takes it away, so that the wider policy applies again.
+A RESOURCE is mesh, NAMESPACE, NAMESPACE/SERVICE or NAMESPACE/SERVICE:PORT (a
+name or a number). A verb sets what that resource itself says and leaves the
+policies of narrower ones alone; unset takes it away, so that the wider policy
+applies again.
 
-Manifests are edited in place: only the bytes that must change are touched. With -f - the
-result is printed. If a fresh parse of the result would not resolve to what was asked,
-nothing is written and the exit status is 4.`,
-		Example: `  oarlock -f DIR mtls require shop                 a namespace takes nothing but mTLS
-  oarlock -f DIR mtls allow shop/api:8080          but this port takes plaintext as well
-  oarlock -f DIR mtls require shop --clients       also make the clients' rules fit
+Manifests are edited in place: only the bytes that must change are touched. With
+-f - the result is printed. If a fresh parse of the result would not resolve to
+what was asked, nothing is written and the exit status is 4.`,
+		Example: `  oarlock -f DIR mtls require shop                 take nothing but mTLS
+  oarlock -f DIR mtls allow shop/api:8080          here plaintext as well
+  oarlock -f DIR mtls require shop --clients       make the clients' rules fit
   oarlock -f DIR mtls unset shop --dry-run --why   what would change, and why`,
 		Args: knownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

@@ -134,7 +134,8 @@ func newMTLSListCommand(a *app) *cobra.Command {
 		Short: "Print every policy, and which of them decide nothing",
 		Long: `Print every policy, and which of them decide nothing.
 
--o wide adds the scope, whether the policy is in force anywhere, and where it was read.`,
+-o wide adds the scope, where the policy was read, and whether it is in force
+anywhere.`,
 		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := a.format("table", "wide", "json", "yaml")

@@ -52,6 +52,7 @@ type flags struct {
 type choice struct {
 	value string
 	words []string
+	name  string // that stands for the value in help
 }
 
 // Set takes one of the words.
@@ -68,8 +69,8 @@ func (c *choice) Set(s string) error {
 // String gives the word.
 func (c *choice) String() string { return c.value }
 
-// Type gives what stands for the value in messages.
-func (c *choice) Type() string { return "word" }
+// Type gives what stands for the value in help.
+func (c *choice) Type() string { return c.name }
 
 // list gives the words for a message.
 func (c *choice) list() string { return strings.Join(c.words, ", ") }
@@ -175,11 +176,11 @@ func (a *app) rootCommand() *cobra.Command {
 		Short: "Show, explain and change mutual TLS between the services of a mesh",
 		Long: `Oarlock answers what TLS a connection of a service mesh gets, and why.
 
-It reads Kubernetes and Istio manifests, both generations of policy: MeshPolicy and
-Policy (Istio 1.1 to 1.4), and PeerAuthentication.`,
-		Example: `  oarlock -f manifests tls-check                      every client, every service
-  oarlock -f manifests tls-check web.shop api:8080    one client, one port
-  oarlock -f manifests explain web.shop api:8080      the whole chain, with file and line`,
+It reads Kubernetes and Istio manifests, both generations of policy: MeshPolicy
+and Policy (Istio 1.1 to 1.4), and PeerAuthentication.`,
+		Example: `  oarlock -f DIR tls-check                     every client, every service
+  oarlock -f DIR tls-check web.shop api:8080   one client, one port
+  oarlock -f DIR explain web.shop api:8080     the whole chain of reasons`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          knownVerb,
@@ -188,10 +189,17 @@ Policy (Istio 1.1 to 1.4), and PeerAuthentication.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("parse flags: %w", err), cmd.CommandPath()+" --help")
 	})
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages ", fmt.Sprintf("Flags.FlagUsagesWrapped %d ", a.textWidth())))
 	a.addFlags(root)
 	root.AddCommand(a.verbs()...)
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.SuggestionsMinimumDistance = 2
+	}
+	root.InitDefaultCompletionCmd(a.args...)
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args, cmd.RunE = knownVerb, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
 	}
 	return root
 }
@@ -212,22 +220,22 @@ func (a *app) verbs() []*cobra.Command {
 
 func (a *app) addFlags(root *cobra.Command) {
 	f := &a.flags
-	f.dialect = choice{"auto", mesh.Dialects()}
-	f.color = choice{"auto", []string{"auto", "always", "never"}}
-	f.failOn = choice{"error", []string{"conflict", "error", "warning", "never"}}
+	f.dialect = choice{"auto", mesh.Dialects(), "ISTIO"}
+	f.color = choice{"auto", []string{"auto", "always", "never"}, "WHEN"}
+	f.failOn = choice{"error", []string{"conflict", "error", "warning", "never"}, "WHAT"}
 	p := root.PersistentFlags()
 	p.StringArrayVarP(&f.files, "filename", "f", nil, "manifests: `PATH` of a file or directory, or - (repeatable)")
-	p.StringVar(&f.mesh, "mesh", "", "the running local mesh of that `NAME`")
-	p.StringVar(&f.kubeconfig, "kubeconfig", "", "the cluster of that kubeconfig `FILE`")
-	p.StringVar(&f.context, "context", "", "the cluster of that kubeconfig context `NAME`")
-	p.StringVarP(&f.namespace, "namespace", "n", "", "the `NAMESPACE` in which short names are looked up")
+	p.StringVar(&f.mesh, "mesh", "", "the running local mesh `NAME`")
+	p.StringVar(&f.kubeconfig, "kubeconfig", "", "the cluster of kubeconfig `FILE`")
+	p.StringVar(&f.context, "context", "", "the cluster of kubeconfig context `NAME`")
+	p.StringVarP(&f.namespace, "namespace", "n", "", "`NAMESPACE` in which short names are looked up")
 	p.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "every namespace")
 	p.StringVarP(&f.output, "output", "o", "", "print as `FORMAT`: table, wide, json or yaml")
-	p.Var(&f.dialect, "dialect", "the `ISTIO` to read for: "+f.dialect.list())
-	p.Var(&f.color, "color", "`WHEN` to colour: "+f.color.list())
-	p.Var(&f.failOn, "fail-on", "`WHAT` makes the exit status 1: "+f.failOn.list())
+	p.Var(&f.dialect, "dialect", "generation of Istio: "+f.dialect.list())
+	p.Var(&f.color, "color", "when to colour: "+f.color.list())
+	p.Var(&f.failOn, "fail-on", "what makes the exit status 1: "+f.failOn.list())
 	p.BoolVarP(&f.verbose, "verbose", "v", false, "say more on standard error")
-	p.DurationVar(&f.timeout, "timeout", 0, "give up after this `DURATION`, such as 30s; 0 is never")
+	p.DurationVar(&f.timeout, "timeout", 0, "give up after `DURATION`, such as 30s; 0 is never")
 	a.completeFlags(root)
 }
 
@@ -237,7 +245,7 @@ func knownVerb(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	try := cmd.CommandPath() + " --help"
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 && distance(args[0], near[0], 3) <= len(args[0])/3 {
 		try = cmd.CommandPath() + " " + near[0]
 	}
 	return usage(fmt.Errorf("run %q: no such verb", args[0]), try)

@@ -10,11 +10,12 @@ import (
 func newTestCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "test DIR|FILE...",
-		Short: "Run resolver cases: meshes with the verdicts that they should give",
-		Long: `Run resolver cases: text files that hold a mesh and the verdicts that it should give.
-Of a directory, every *.txt file that begins with the line of the format is run.
+		Short: "Run resolver cases: meshes with the verdicts they should give",
+		Long: `Run resolver cases: text files that hold a mesh and the verdicts that it should
+give. Of a directory, every *.txt file that begins with the line of the format
+is run.
 
-The exit status is 1 where a case fails. The format is described in docs/cases.md.`,
+The exit status is 1 where a case fails. docs/cases.md describes the format.`,
 		Example: `  oarlock test policies/cases`,
 		Args:    between(1, 1<<16),
 		RunE:    func(_ *cobra.Command, args []string) error { return runTest(a, args) },

@@ -37,16 +37,16 @@ func newTLSCheckCommand(a *app) *cobra.Command {
 	t := &tlsCheck{app: a}
 	cmd := &cobra.Command{
 		Use:   "tls-check [CLIENT] [SERVICE[:PORT]]",
-		Short: "Whether client and server agree on TLS, for each port that a client can see",
+		Short: "Whether client and server agree on TLS, port by port",
 		Long: `Whether client and server agree on TLS, for each port that a client can see.
 
 CLIENT is POD[.NS], NS/POD, deploy/NAME[.NS] (or sts, ds, job, cronjob, rs), or
 outside: a caller without a sidecar. Without it, every group of clients that get
 the same answers is shown once. SERVICE is a short name, NS/NAME or a full host.
 
-The words are those of the mesh's generation of Istio; the verdict is what really
-happens, also where istioctl authn tls-check was wrong. --strict-compat prints what
-istioctl printed.`,
+The words are those of the mesh's generation of Istio; the verdict is what
+really happens, also where istioctl authn tls-check was wrong. --strict-compat
+prints what istioctl printed.`,
 		Example: `  oarlock -f DIR tls-check web-6d5f-x2z.shop
   oarlock -f DIR tls-check deploy/web.shop api:8080
   oarlock -f DIR tls-check --conflicts`,
