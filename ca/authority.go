@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,7 +73,7 @@ type Authority struct {
 type Bundle struct {
 	TrustDomain spiffeid.TrustDomain
 	Roots       []*x509.Certificate
-	// Version is a hash of the roots: equal bundles have equal versions.
+	// Version is a hash of the roots: equal bundles have equal versions, in whatever order.
 	Version string
 }
 
@@ -187,8 +188,9 @@ func (a *Authority) become(s slots, what string) error {
 		return err
 	}
 	a.slots = s
-	if next := bundleOf(a.td, s); a.bundle == nil || next.Version != a.bundle.Version {
-		a.bundle = next
+	was := a.bundle
+	a.bundle = bundleOf(a.td, s) // perhaps with the same roots in another order, which nobody needs to hear of
+	if was == nil || was.Version != a.bundle.Version {
 		close(a.changed)
 		a.changed = make(chan struct{})
 	}
@@ -205,16 +207,19 @@ func (a *Authority) become(s slots, what string) error {
 
 func bundleOf(td spiffeid.TrustDomain, s slots) *Bundle {
 	b := &Bundle{TrustDomain: td}
-	hash := sha256.New()
+	var sums []string
 	for _, one := range s.all() {
 		for _, root := range one.roots {
 			if !slices.ContainsFunc(b.Roots, root.Equal) {
 				b.Roots = append(b.Roots, root)
-				hash.Write(root.Raw)
+				sum := sha256.Sum256(root.Raw)
+				sums = append(sums, string(sum[:]))
 			}
 		}
 	}
-	b.Version = hex.EncodeToString(hash.Sum(nil)[:8])
+	slices.Sort(sums)
+	version := sha256.Sum256([]byte(strings.Join(sums, "")))
+	b.Version = hex.EncodeToString(version[:8])
 	return b
 }
 

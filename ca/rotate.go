@@ -82,7 +82,7 @@ func (a *Authority) activate(now time.Time, force bool) error {
 		return errors.New("activate authority: none is prepared")
 	case s.old != nil:
 		return errors.New("activate authority: the old one is not retired yet")
-	case now.Before(s.spread) && !force:
+	case !now.After(s.spread) && !force:
 		return &TooEarlyError{"activate", s.spread}
 	}
 	active, old := *s.prepared, *s.active
@@ -104,7 +104,7 @@ func (a *Authority) retire(now time.Time, force bool) error {
 	switch {
 	case s.old == nil:
 		return errors.New("retire authority: there is no old one")
-	case now.Before(s.old.lastLeaf) && !force:
+	case !now.After(s.old.lastLeaf) && !force:
 		return &TooEarlyError{"retire", s.old.lastLeaf}
 	}
 	s.old = nil
@@ -136,7 +136,7 @@ func (a *Authority) Step() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	if s := a.slots; s.old != nil && !now.Before(s.old.lastLeaf) {
+	if s := a.slots; s.old != nil && now.After(s.old.lastLeaf) {
 		if err := a.retire(now, false); err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func (a *Authority) Step() error {
 	end := s.active.expires()
 	life := end.Sub(s.active.cert.NotBefore)
 	due := !now.Before(end.Add(-min(life/6, activateBefore)))
-	if s.prepared != nil && s.old == nil && (s.advance || due) && !now.Before(s.spread) {
+	if s.prepared != nil && s.old == nil && (s.advance || due) && now.After(s.spread) {
 		return a.activate(now, false)
 	}
 	if s.prepared != nil || now.Before(end.Add(-min(life/2, prepareBefore))) {

@@ -199,7 +199,7 @@ func (t *Tokens) verify(token string, now time.Time) (Identity, error) {
 		return Identity{}, fmt.Errorf("%d bytes, at most %d", len(token), maxToken)
 	}
 	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
+	if len(parts) != 3 || strings.ContainsAny(token, "\r\n") { // which package base64 would skip
 		return Identity{}, errors.New("not a JWT")
 	}
 	var head tokenHeader

@@ -10,6 +10,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
@@ -42,7 +44,7 @@ type State struct {
 	Leaf     *x509.Certificate
 	Roots    []*x509.Certificate
 	Obtained time.Time
-	// BundleVersion is a hash of the roots.
+	// BundleVersion is a hash of the roots, whatever their order.
 	BundleVersion string
 	// Expires is when the leaf expires by our own clock, which may not be the authority's: that many hours after Obtained
 	// as the authority gave it.
@@ -86,12 +88,20 @@ func newState(m *Material, want spiffeid.ID, now time.Time) (*State, error) {
 	for _, c := range m.Certificates {
 		s.cert.Certificate = append(s.cert.Certificate, c.Raw)
 	}
-	hash := sha256.New()
-	for _, r := range m.Roots {
-		hash.Write(r.Raw)
-	}
-	s.BundleVersion = hex.EncodeToString(hash.Sum(nil)[:8])
+	s.BundleVersion = bundleVersion(m.Roots)
 	return s, nil
+}
+
+// bundleVersion is a hash of the roots in whatever order.
+func bundleVersion(roots []*x509.Certificate) string {
+	var sums []string
+	for _, r := range roots {
+		sum := sha256.Sum256(r.Raw)
+		sums = append(sums, string(sum[:]))
+	}
+	slices.Sort(sums)
+	version := sha256.Sum256([]byte(strings.Join(sums, "")))
+	return hex.EncodeToString(version[:8])
 }
 
 // lifeLeft is how long a leaf that just came will live. The authority's clock counts, where it is known. Where it is not,
