@@ -1,13 +1,10 @@
 package meshtest
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -88,55 +85,3 @@ func (c *CA) TokenFile(namespace, serviceAccount, workload string) string {
 	}
 	return file
 }
-
-// A PipeListener is a listener without a network, for tests in a bubble of testing/synctest: nothing that waits for a
-// real socket lets its clock run.
-type PipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-// NewPipeListener makes a listener that Dial reaches.
-func NewPipeListener() *PipeListener {
-	return &PipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-}
-
-// Dial connects; the address does not count. After Close it fails.
-func (l *PipeListener) Dial(ctx context.Context, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	var err error
-	select {
-	case l.conns <- there:
-		return here, nil
-	case <-l.closed:
-		err = net.ErrClosed
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	return nil, errors.Join(err, here.Close(), there.Close())
-}
-
-// Accept waits for a Dial.
-func (l *PipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close ends Accept and Dial.
-func (l *PipeListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-// Addr is no address of any network.
-func (l *PipeListener) Addr() net.Addr { return pipeAddr{} }
-
-type pipeAddr struct{}
-
-func (pipeAddr) Network() string { return "pipe" }
-func (pipeAddr) String() string  { return "pipe:0" }
