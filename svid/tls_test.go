@@ -261,6 +261,38 @@ func TestTicketsOfAnotherBundle(t *testing.T) {
 	}
 }
 
+// TestSessionsOfAnotherBundle has a server that resumes whatever it can: the client must not offer a session whose server
+// it would not believe any more.
+func TestSessionsOfAnotherBundle(t *testing.T) {
+	one, two := newRogue(t), newRogue(t)
+	var mu sync.Mutex
+	m := one.material(nil)
+	current := func() *Material {
+		mu.Lock()
+		defer mu.Unlock()
+		return m
+	}
+	s := openSource(t, func(context.Context) (*Material, error) { return current(), nil }, Options{})
+	server := &tls.Config{ClientAuth: tls.RequestClientCert, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return &tls.Certificate{Certificate: [][]byte{current().Certificates[0].Raw}, PrivateKey: current().Key}, nil
+	}}
+	client := s.ClientConfig(spiffeid.MatchAny())
+	for _, want := range []bool{false, true} {
+		if cs, cErr, sErr := shake(client, server); cErr != nil || sErr != nil || cs.DidResume != want {
+			t.Fatalf("resumed %v, client %v, server %v", cs.DidResume, cErr, sErr)
+		}
+	}
+	mu.Lock()
+	m = two.material(nil)
+	mu.Unlock()
+	changed := s.Changed()
+	s.Renew()
+	<-changed
+	if cs, cErr, sErr := shake(client, server); cErr != nil || sErr != nil || cs.DidResume {
+		t.Errorf("resumed %v, client %v, server %v", cs.DidResume, cErr, sErr)
+	}
+}
+
 // BenchmarkVerify is what checking one peer costs beyond the handshake's own signature.
 func BenchmarkVerify(b *testing.B) {
 	r := newRogue(b)
