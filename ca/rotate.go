@@ -23,7 +23,8 @@ func (e *TooEarlyError) Error() string {
 }
 
 // Prepare makes a new root that is trusted from now on and issues nothing yet: the first step of a rotation. It is an
-// error if one is prepared already.
+// error if one is prepared already, or if the active authority was plugged in: then its owner decides what follows it, by
+// other files at the next start.
 func (a *Authority) Prepare() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -46,6 +47,9 @@ func (a *Authority) Rotate() error {
 func (a *Authority) prepare(now time.Time, advance bool) error {
 	if a.slots.prepared != nil {
 		return errors.New("prepare authority: one is prepared already")
+	}
+	if a.slots.active.origin == plugged {
+		return errors.New("prepare authority: the active one was plugged in; start with the files of another")
 	}
 	fresh, err := newRoot(a.td, now, a.opt.RootTTL)
 	if err != nil {

@@ -221,6 +221,11 @@ func TestPluggedRootExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		a := open(t, Options{PlugIn: newPlugIn(t).write(), Log: textLog(&log)})
+		for name, do := range map[string]func() error{"prepare": a.Prepare, "rotate": a.Rotate} {
+			if err := do(); err == nil || !strings.Contains(err.Error(), "plugged in") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 		for range 990 {
 			time.Sleep(time.Hour)
 			if err := a.Step(); err != nil {
