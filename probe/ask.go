@@ -21,7 +21,7 @@ const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\
 // ask finds out who is behind a connection: it waits for a word, and if there is none it sends a request.
 func (p *Prober) ask(conn net.Conn, t *trial, deadline time.Time) {
 	buf := make([]byte, maxAnswer)
-	conn.SetReadDeadline(time.Now().Add(p.Silence))
+	conn.SetReadDeadline(time.Now().Add(p.patience(t)))
 	n, err := conn.Read(buf)
 	conn.SetReadDeadline(deadline)
 	switch {
@@ -47,6 +47,15 @@ func (p *Prober) ask(conn net.Conn, t *trial, deadline time.Time) {
 	default:
 		t.fail(err)
 	}
+}
+
+// patience is how long the server may be silent. One that asked for a certificate and got none is about to refuse, and what
+// it says then must not be crossed by a request.
+func (p *Prober) patience(t *trial) time.Duration {
+	if t.TLS != nil && t.TLS.Asked && !t.Certificate {
+		return min(4*p.Silence, p.Timeout/2)
+	}
+	return p.Silence
 }
 
 // request gives what to send: HTTP/2 where it was negotiated, or promised by an ALPN that sidecars do not negotiate.

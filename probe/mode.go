@@ -77,9 +77,7 @@ func weigh(attempts []Attempt) *evidence {
 	e := &evidence{}
 	for i := range attempts {
 		a := &attempts[i]
-		if a.Outcome != Refused && (a.Outcome != Timeout || a.TLS != nil) {
-			e.connected = true
-		}
+		e.connected = e.connected || a.reached()
 		switch {
 		case a.Version != "":
 		case a.Kind == Plaintext:
@@ -165,6 +163,22 @@ func offering(a *Attempt) string {
 		return " without ALPN"
 	}
 	return " with ALPN " + a.ALPN
+}
+
+// reached says whether there was a connection. A handshake that runs out of time looks like a connection that does; but then
+// plaintext was silent.
+func (a *Attempt) reached() bool {
+	return a.Outcome != Refused && (a.Outcome != Timeout || a.TLS != nil)
+}
+
+// Reached says whether any attempt came to a connection.
+func (r *Result) Reached() bool {
+	for i := range r.Attempts {
+		if r.Attempts[i].reached() {
+			return true
+		}
+	}
+	return false
 }
 
 // String gives the outcome with what is known of it, as in "alert certificate_required" or "http 200".
