@@ -198,6 +198,7 @@ func (a *app) verbs() []*cobra.Command {
 		newExplainCommand(a),
 		newEdgesCommand(a),
 		newGraphCommand(a),
+		newProbeCommand(a),
 		newTestCommand(a),
 		newVersionCommand(a),
 	}

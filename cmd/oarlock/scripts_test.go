@@ -28,14 +28,20 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Cmds:                serverCommands(),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("NO_COLOR", "")
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			// A folder without permission is open to root.
-			return cond == "root" && os.Geteuid() == 0, nil
+			switch cond {
+			case "root": // a folder without permission is open to root
+				return os.Geteuid() == 0, nil
+			case "require": // what is missing on the machine is a failure
+				return os.Getenv("OARLOCK_REQUIRE") == "1", nil
+			}
+			return false, nil
 		},
 	})
 }
