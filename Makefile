@@ -22,7 +22,7 @@ bench: ## six runs of every benchmark, summed up by benchstat
 	mkdir -p bin && go test -run '^$$' -bench . -benchmem -count=6 ./... > bin/bench.txt && $(BENCHSTAT) bin/bench.txt
 
 fuzz: ## each fuzz target for FUZZTIME
-	for f in $$(go test -list '^Fuzz' ./manifest | grep '^Fuzz'); do go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./manifest || exit 1; done
+	for p in ./manifest ./casefile; do for f in $$(go test -list "^Fuzz" $$p | grep "^Fuzz"); do go test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p || exit 1; done; done
 
 test-istio: ## random meshes against Istio's own code; a module of its own, slow to compile the first time
 	cd difftest && CGO_ENABLED=0 go test -trimpath -timeout 30m ./...

@@ -233,7 +233,7 @@ problem "d/f.txt:18:" error
 // TestRunDialects: a case runs once in each of its dialects, those of the file where it names none.
 func TestRunDialects(t *testing.T) {
 	f, err := Parse("f.txt", []byte("oarlock cases 1\ndialect 1.1 1.4\n"+
-		"mesh\n  apiVersion: v1\n  kind: Service\n  metadata: {name: s, namespace: a}\n  spec: {ports: [{name: x, port: 80}]}\n"+
+		"mesh\n  apiVersion: v1\n  kind: Service\n  metadata: {name: s, namespace: a}\n  spec: {selector: {app: s}, ports: [{name: x, port: 80}]}\n"+
 		"case both\ncompat outside -> s.a:80\n  row OK HTTP HTTP - -\ncase own\ndialect current\neval outside -> s.a:80\n  server PERMISSIVE\n"))
 	if err != nil {
 		t.Fatal(err)

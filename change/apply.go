@@ -16,20 +16,26 @@ func Preview(files []manifest.File, opt manifest.Options, changes []mesh.Change)
 	if err != nil {
 		return nil, nil, err
 	}
+	after, _ := manifest.Load(Edited(files, edits), opt)
+	return after, edits, nil
+}
+
+// Edited gives the files as they are once the edits are made. The files given are not modified.
+func Edited(files []manifest.File, edits []manifest.FileEdit) []manifest.File {
 	out := slices.Clone(files)
 	for _, e := range edits {
 		i := slices.IndexFunc(out, func(f manifest.File) bool { return f.Name == e.Name })
 		switch {
-		case e.After == nil:
+		case e.After == nil && i >= 0:
 			out = slices.Delete(out, i, i+1)
+		case e.After == nil:
 		case i < 0:
 			out = append(out, manifest.File{Name: e.Name, Data: e.After})
 		default:
 			out[i].Data = e.After
 		}
 	}
-	after, _ := manifest.Load(out, opt)
-	return after, edits, nil
+	return out
 }
 
 // applied gives the snapshot with the changes made, all else shared with s.

@@ -206,7 +206,7 @@ func (d *desk) plan(v Verb, r Resource, clients bool) (*Plan, []manifest.FileEdi
 	if err := Verify(before, after, plan); err != nil {
 		return nil, nil, err
 	}
-	d.accept(edits)
+	d.files = Edited(d.files, edits)
 	again, err := MTLS(d.load(), v, r, Options{Clients: clients})
 	if err != nil {
 		d.t.Errorf("%s %s again: %v", v, r, err)
@@ -214,21 +214,6 @@ func (d *desk) plan(v Verb, r Resource, clients bool) (*Plan, []manifest.FileEdi
 		d.t.Errorf("%s %s again: %d more changes: %+v", v, r, len(again.Changes), again.Changes)
 	}
 	return plan, edits, nil
-}
-
-func (d *desk) accept(edits []manifest.FileEdit) {
-	d.files = slices.Clone(d.files)
-	for _, e := range edits {
-		i := slices.IndexFunc(d.files, func(f manifest.File) bool { return f.Name == e.Name })
-		switch {
-		case e.After == nil:
-			d.files = slices.Delete(d.files, i, i+1)
-		case i < 0:
-			d.files = append(d.files, manifest.File{Name: e.Name, Data: e.After})
-		default:
-			d.files[i].Data = e.After
-		}
-	}
 }
 
 // same demands the bytes of the beginning.

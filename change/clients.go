@@ -8,46 +8,136 @@ import (
 	"github.com/oarlock/oarlock/resolve"
 )
 
-// steps bounds how many rules one plan edits: every step ends at least one conflict, and no person reads more.
-const steps = 2000
+// steps bounds how many conflicts are mended one at a time. What goes through in batches is not counted.
+const steps = 200
 
 // clients looks at what the plan's policies do to meshed clients. With mend it edits and adds DestinationRules until none
 // is in conflict; otherwise it reports the conflicts.
 //
-// One conflict is taken at a time. For it, the ways to mend it are tried on a copy of the draft, from the least to the
-// most: the rule in force at the level that decides, that rule for one port alone, a copy of that rule for the namespace's
-// hosts, or for the one host; where no rule is in force, a new one for the namespace's hosts or for the one host. A way is
-// good only if nothing but TLS changes for anybody and fewer conflicts are left. Of several the cheapest is taken: the
-// fewest new objects and services still (or newly) in conflict.
+// For a conflict, the ways to mend it are tried on a copy of the draft, from the least to the most: the rule in force at
+// the level that decides, that rule for one port alone, a copy of that rule for the namespace's hosts, or for the one host;
+// where no rule is in force, a new one for the namespace's hosts or for the one host. A way is good only if nothing but TLS
+// changes for anybody and fewer conflicts are left. Of several the cheapest is taken: the fewest new objects and services
+// still (or newly) in conflict.
+//
+// Most conflicts are mended by the first way, so that is tried for all at once, then namespace by namespace.
 func (p *plan) clients(where place, mend bool) error {
-	now, err := p.after(p.draft)
+	now, err := p.after(p.snap, p.changes())
 	if err != nil {
 		return refuse(where.Resource, "%v", err)
 	}
-	bad, _ := watch(where, p.r, p.changes()).look(now)
-	for i := 0; mend && len(bad) > 0; i++ {
-		best := p.cheapest(where, now, bad)
-		if best == nil || i == steps {
-			return refuse(where.Resource, "no DestinationRule can end the conflict of %s with %s (%s)",
-				bad[0].client.Workload.Ref, conflicts(now, bad[:1])[0], bad[0].verdict.Cause)
+	m := &mending{plan: p, where: where, now: now}
+	m.bad, _ = watch(where, p.r, p.changes()).look(now)
+	if mend {
+		if err := m.run(); err != nil {
+			return err
 		}
-		p.draft, now, bad = best.draft, best.after, best.bad
-		p.out.Notes = append(p.out.Notes, best.notes...)
 	}
-	p.out.Conflicts = conflicts(now, bad)
+	p.out.Conflicts = conflicts(m.now, m.bad)
 	return nil
 }
 
-// after gives the resolver of the mesh with a draft's changes.
-func (p *plan) after(d *draft) (*resolve.Resolver, error) {
-	s, err := applied(p.snap, d.changes())
+// after gives the resolver of a snapshot with changes.
+func (p *plan) after(s *mesh.Snapshot, changes []mesh.Change) (*resolve.Resolver, error) {
+	s, err := applied(s, changes)
 	if err != nil {
 		return nil, err
 	}
 	return resolve.New(s), nil
 }
 
-// attempt is one way to mend a conflict, tried out.
+// mending is the search for edits that leave no meshed client in conflict.
+type mending struct {
+	*plan
+	where place
+	now   *resolve.Resolver // of the mesh with the draft's changes
+	bad   []finding         // what is still to mend
+}
+
+func (m *mending) run() error {
+	m.batch(func(finding) bool { return true })
+	spaces := map[string]bool{}
+	for _, f := range m.bad {
+		spaces[f.svc.Ref.Namespace] = true
+	}
+	for _, ns := range keys(spaces) {
+		m.batch(func(f finding) bool { return f.svc.Ref.Namespace == ns })
+	}
+	for i := 0; len(m.bad) > 0; i++ {
+		if i == steps {
+			return refuse(m.where.Resource, "more than %d DestinationRules would have to change in ways of their own; name a smaller resource", steps)
+		}
+		best := m.cheapest()
+		if best == nil {
+			return refuse(m.where.Resource, "no edit of one DestinationRule ends the conflict of %s with %s (%s) and changes nothing but TLS",
+				m.bad[0].client.Workload.Ref, conflicts(m.now, m.bad[:1])[0], m.bad[0].verdict.Cause)
+		}
+		m.take(best)
+	}
+	return nil
+}
+
+func (m *mending) take(a *attempt) {
+	m.draft, m.now, m.bad = a.draft, a.after, a.bad
+	for _, n := range a.notes {
+		if !slices.Contains(m.out.Notes, n) {
+			m.out.Notes = append(m.out.Notes, n)
+		}
+	}
+}
+
+// batch mends every conflict that passes in the first way there is for it, if that harms nobody.
+func (m *mending) batch(pass func(finding) bool) {
+	d := m.draft.clone()
+	var notes []Note
+	done := map[wayKey]bool{}
+	for _, f := range m.bad {
+		if !pass(f) {
+			continue
+		}
+		w, key, ok := m.firstWay(f)
+		if ok && !done[key] {
+			done[key] = true
+			w.apply(d)
+			notes = append(notes, w.notes...)
+		}
+	}
+	if a := m.try(d, 0, notes); len(done) > 0 && a != nil && !a.harms {
+		m.take(a)
+	}
+}
+
+// wayKey tells the first ways of two conflicts apart.
+type wayKey struct {
+	rule   mesh.Ref
+	host   ruleHost
+	level  level
+	port   uint32
+	subset string
+	mode   mesh.ClientMode
+}
+
+// firstWay gives the least that could mend a conflict.
+func (m *mending) firstWay(f finding) (way, wayKey, bool) {
+	mode := m.modes(f)[0]
+	rule := ruleOf(m.now, f.client, f.svc)
+	ways := m.ways(m.where, m.now, f, mode)
+	if len(ways) == 0 {
+		return way{}, wayKey{}, false
+	}
+	key := wayKey{mode: mode}
+	if len(rule.rules) == 0 {
+		key.host = m.hosts(m.where, f.svc, f.svc.Ref.Namespace)[0]
+		return ways[0], key, true
+	}
+	key.rule, key.level = rule.home().Ref, levels(rule, f.cell, mode)[0]
+	if key.level != levelTop {
+		key.port, key.subset = f.port.Number, f.subset
+	}
+	return ways[0], key, true
+}
+
+// attempt is one way to mend conflicts, tried out.
 type attempt struct {
 	draft *draft
 	after *resolve.Resolver
@@ -58,12 +148,13 @@ type attempt struct {
 }
 
 // cheapest tries the ways to mend the first conflict and gives the best, nil where none is good.
-func (p *plan) cheapest(where place, now *resolve.Resolver, bad []finding) *attempt {
-	for _, mode := range p.modes(bad[0]) {
+func (m *mending) cheapest() *attempt {
+	for _, mode := range m.modes(m.bad[0]) {
 		var best *attempt
-		for _, way := range p.ways(where, now, bad, mode) {
-			a := p.try(where, way, bad)
-			if a == nil {
+		for _, w := range m.ways(m.where, m.now, m.bad[0], mode) {
+			d := m.draft.clone()
+			a := m.try(d, w.apply(d), w.notes)
+			if a == nil || slices.ContainsFunc(a.bad, func(f finding) bool { return f.cell == m.bad[0].cell }) {
 				continue
 			}
 			if best == nil || a.cost < best.cost || a.cost == best.cost && best.harms && !a.harms {
@@ -80,23 +171,34 @@ func (p *plan) cheapest(where place, now *resolve.Resolver, bad []finding) *atte
 	return nil
 }
 
-// try makes an attempt; nil where it does not help.
-func (p *plan) try(where place, w way, bad []finding) *attempt {
-	d := p.draft.clone()
-	created := w.apply(d)
-	after, err := p.after(d)
+// try looks at what a draft would come to; nil where that is no gain. Only services that a newly edited rule matches are
+// looked at again.
+func (m *mending) try(d *draft, created int, notes []Note) *attempt {
+	fresh := d.since(m.draft)
+	after, err := m.after(m.now.Snapshot(), fresh)
 	if err != nil {
 		return nil
 	}
-	left, lost := watch(where, p.r, d.changes()).look(after)
-	if lost != nil || len(left) >= len(bad) || slices.ContainsFunc(left, func(f finding) bool { return f.cell == bad[0].cell }) {
+	j := watchRules(m.where, m.r, fresh)
+	left, lost := j.look(after)
+	if lost != nil {
 		return nil
 	}
-	a := &attempt{draft: d, after: after, bad: left, cost: created, notes: w.notes}
+	was := make(map[cell]bool, len(m.bad))
+	for _, f := range m.bad {
+		was[f.cell] = true
+		if !j.watched(f.svc) {
+			left = append(left, f)
+		}
+	}
+	if len(left) >= len(m.bad) {
+		return nil
+	}
+	a := &attempt{draft: d, after: after, bad: left, cost: created, notes: notes}
 	services := map[mesh.Ref]bool{}
 	for _, f := range left {
 		services[f.svc.Ref] = true
-		a.harms = a.harms || !slices.ContainsFunc(bad, func(o finding) bool { return o.cell == f.cell })
+		a.harms = a.harms || !was[f.cell]
 	}
 	a.cost += len(services)
 	return a
@@ -120,15 +222,14 @@ type way struct {
 	notes []Note
 }
 
-// ways lists what could be done about the first conflict, from the least to the most.
-func (p *plan) ways(where place, now *resolve.Resolver, bad []finding, mode mesh.ClientMode) []way {
-	f := bad[0]
+// ways lists what could be done about a conflict, from the least to the most.
+func (p *plan) ways(where place, now *resolve.Resolver, f finding, mode mesh.ClientMode) []way {
 	rule := ruleOf(now, f.client, f.svc)
 	if len(rule.rules) == 0 {
 		if mode == mesh.ClientUnset {
 			return nil
 		}
-		return p.additions(where, bad, mode)
+		return p.additions(where, f, mode)
 	}
 	var out []way
 	for _, l := range levels(rule, f.cell, mode) {
@@ -302,8 +403,7 @@ func (p *plan) narrow(rule inForceRule, c cell, mode mesh.ClientMode, l level, a
 
 // additions are new rules where none is in force: in the service's namespace, else (if something there hides them) in the
 // client's.
-func (p *plan) additions(where place, bad []finding, mode mesh.ClientMode) []way {
-	f := bad[0]
+func (p *plan) additions(where place, f finding, mode mesh.ClientMode) []way {
 	places := p.hosts(where, f.svc, f.svc.Ref.Namespace)
 	if ns := f.client.Workload.Ref.Namespace; ns != f.svc.Ref.Namespace {
 		places = append(places, ruleHost{ns, f.svc.Hostname, f.svc.Ref.Name})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
@@ -72,6 +73,8 @@ type judge struct {
 	// watched are the services that the change can reach: those of the resource, of namespaces whose policies change,
 	// and those that a changed rule matches.
 	watched func(*mesh.Service) bool
+	rules   bool // some rule changes, so settings may get lost
+	seen    map[settingsKey]string
 	// twin finds a cell in before; nil where both share their services and workloads.
 	twin func(cell) (cell, bool)
 }
@@ -87,7 +90,7 @@ func (j *judge) was(c cell) (cell, bool) {
 // watch limits a judge to what the changes can reach.
 func watch(where place, before *resolve.Resolver, changes []mesh.Change) *judge {
 	everything, spaces := where.Scope == ScopeMesh, map[string]bool{where.Namespace: true}
-	var hosts []string
+	exact, wild, rules := map[string]bool{}, []string(nil), false
 	domain := before.Snapshot().Config.ClusterDomain
 	for _, c := range changes {
 		switch c.Ref.Kind {
@@ -95,16 +98,30 @@ func watch(where place, before *resolve.Resolver, changes []mesh.Change) *judge 
 			everything = true
 		case mesh.KindDestinationRule:
 			for _, t := range []mesh.Tree{c.Before, c.After} {
-				hosts = append(hosts, fullHost(&mesh.DestinationRule{Object: mesh.Object{Ref: c.Ref}, Host: text(dig(t, "spec")["host"])}, domain))
+				host := fullHost(&mesh.DestinationRule{Object: mesh.Object{Ref: c.Ref}, Host: text(dig(t, "spec")["host"])}, domain)
+				if exact[host] = true; strings.HasPrefix(host, "*") && !slices.Contains(wild, host) {
+					wild = append(wild, host)
+				}
+				rules = true
 			}
 		default:
 			spaces[c.Ref.Namespace] = true
 			everything = everything || c.Ref.Namespace == before.Snapshot().Config.RootNamespace
 		}
 	}
-	return &judge{where: where, before: before, watched: func(s *mesh.Service) bool {
-		return everything || spaces[s.Ref.Namespace] || slices.ContainsFunc(hosts, func(h string) bool { return h != "" && hostCovers(h, s.Hostname) })
+	return &judge{where: where, before: before, rules: rules, seen: map[settingsKey]string{}, watched: func(s *mesh.Service) bool {
+		return everything || spaces[s.Ref.Namespace] || exact[s.Hostname] ||
+			slices.ContainsFunc(wild, func(h string) bool { return hostCovers(h, s.Hostname) })
 	}}
+}
+
+// watchRules limits a judge to what changes of rules can reach.
+func watchRules(where place, before *resolve.Resolver, changes []mesh.Change) *judge {
+	narrow := where
+	narrow.Scope, narrow.Namespace = ScopeNamespace, ""
+	j := watch(narrow, before, changes)
+	j.where = where
+	return j
 }
 
 // finding is a cell that is in conflict and should not be.
@@ -123,19 +140,17 @@ func (j *judge) fine(c cell) bool {
 // look gives the conflicts of meshed clients inside the resource, and those elsewhere that were none before. lost is a
 // cell that would lose a setting besides TLS.
 func (j *judge) look(after *resolve.Resolver) (bad []finding, lost *cell) {
+	services := slices.DeleteFunc(slices.Clone(after.Snapshot().Services), func(s *mesh.Service) bool { return !j.watched(s) })
 	for _, class := range after.Classes() {
 		if class.Client.Workload == nil || class.Client.Workload.Capture != mesh.CaptureSidecar {
 			continue
 		}
-		for _, svc := range after.Snapshot().Services {
-			if !j.watched(svc) {
-				continue
-			}
+		for _, svc := range services {
 			for _, c := range cells(after, class.Client, svc) {
 				if v := after.Resolve(c.client, c.target()); mendable(v) && (j.where.inside(svc, c.port) || j.fine(c)) {
 					bad = append(bad, finding{c, v, class.Members})
 				}
-				if lost == nil && c.subset == "" && j.loses(after, c) {
+				if j.rules && lost == nil && c.subset == "" && j.loses(after, c) {
 					lost = &c
 				}
 			}
@@ -151,7 +166,30 @@ func (j *judge) loses(after *resolve.Resolver, c cell) bool {
 	}
 	a, b := ruleOf(j.before, old.client, old.svc), ruleOf(after, c.client, c.svc)
 	d := after.Snapshot().Dialect
-	return !sameRules(a, b) && a.settings(c.port, d) != b.settings(c.port, d)
+	return !sameRules(a, b) && j.settings(a, c.port, d) != j.settings(b, c.port, d)
+}
+
+// settingsKey names the settings of up to two rules for one port; more are rare.
+type settingsKey struct {
+	first, second, policy *mesh.DestinationRule
+	port                  mesh.Port
+}
+
+// settings remembers what a rule says: most clients share one.
+func (j *judge) settings(r inForceRule, q *mesh.Port, d mesh.Dialect) string {
+	if len(r.rules) == 0 || len(r.rules) > 2 {
+		return r.settings(q, d)
+	}
+	key := settingsKey{first: r.rules[0], policy: r.policy, port: mesh.Port{Number: q.Number, Name: q.Name}}
+	if len(r.rules) == 2 {
+		key.second = r.rules[1]
+	}
+	out, known := j.seen[key]
+	if !known {
+		out = r.settings(q, d)
+		j.seen[key] = out
+	}
+	return out
 }
 
 // cells lists what a client may ask of a service: each port, and each subset of the rule in force on it.

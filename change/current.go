@@ -99,7 +99,7 @@ func (c current) setScope(p place, ns string, mode mesh.Mode) error {
 
 // behind says why one object of a scope comes after another.
 func behind(first, second *mesh.Object) string {
-	if first.Created.Before(second.Created) {
+	if !first.Created.Equal(second.Created) {
 		return first.Ref.String() + " is older"
 	}
 	return first.Ref.String() + " comes first by name, where neither is known to be older"

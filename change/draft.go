@@ -103,6 +103,21 @@ func (d *draft) changes() []mesh.Change {
 	return out
 }
 
+// since gives what this draft changes over an earlier state of it.
+func (d *draft) since(o *draft) []mesh.Change {
+	was := make(map[mesh.Ref]*edited, len(o.objects))
+	for _, e := range o.objects {
+		was[e.ref] = e
+	}
+	var out []mesh.Change
+	for _, c := range d.changes() {
+		if e := was[c.Ref]; e == nil || !same(e.after, c.After) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // taken says whether an object of this name exists, or is about to.
 func (d *draft) taken(ref mesh.Ref) bool {
 	if e := d.object(ref); e != nil {

@@ -350,8 +350,8 @@ func (l legacy) unsetPort(p place) error {
 		return l.setPort(p, legacyMode(parent))
 	}
 	l.strip(p, policiesOf(own), []uint32{number})
-	if len(whole) > 0 {
-		l.rejoin(p, whole[0].policy)
+	for _, q := range policiesOf(whole) {
+		l.rejoin(p, q) // from each of several that compete for the service, the port was taken out
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -139,9 +140,7 @@ func find(s *mesh.Snapshot, r Resource) (place, error) {
 		return p, nil
 	}
 	if known := namespaces(s); !known[r.Namespace] {
-		return p, unknown(r, "namespace", r.Namespace, keys(known), func(n string) Resource {
-			return Resource{r.Scope, n, r.Service, r.Port}
-		})
+		return p, noNamespace(s, r, keys(known))
 	}
 	if r.Scope == ScopeNamespace {
 		return p, nil
@@ -165,6 +164,27 @@ func find(s *mesh.Snapshot, r Resource) (place, error) {
 		return p, p.findPort()
 	}
 	return p, nil
+}
+
+// noNamespace refuses a namespace that is not there: what was meant may be a service, or the mesh.
+func noNamespace(s *mesh.Snapshot, r Resource, known []string) error {
+	err := unknown(r, "namespace", r.Namespace, known, func(n string) Resource {
+		return Resource{r.Scope, n, r.Service, r.Port}
+	})
+	e := (*Refusal)(nil)
+	if r.Scope != ScopeNamespace || !errors.As(err, &e) {
+		return err
+	}
+	for _, svc := range s.Services {
+		if svc.Ref.Name == r.Namespace && !svc.Entry() {
+			e.Try = Resource{Scope: ScopeService, Namespace: svc.Ref.Namespace, Service: svc.Ref.Name}.String()
+			return e
+		}
+	}
+	if e.Try == "" && distance(r.Namespace, "mesh") == 1 {
+		e.Try = "mesh"
+	}
+	return e
 }
 
 func (p *place) findPort() error {

@@ -192,7 +192,9 @@ func (c current) portRule(p place, w *mesh.Workload, q *mesh.Port) Rule {
 	if own := c.selecting(w); ok && len(own) > 0 {
 		for _, e := range own[0].Ports {
 			if e.Port == n && e.Mode != mesh.ModeUnset {
-				return c.rule(own[0], e.Mode, p.Resource, fmt.Sprintf("%s(%d)", p.Service, q.Number))
+				out := c.rule(own[0], e.Mode, p.Resource, fmt.Sprintf("%s(%d)", p.Service, q.Number))
+				out.Scope = ScopePort
+				return out
 			}
 		}
 	}

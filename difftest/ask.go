@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -19,7 +20,8 @@ type Difference struct {
 	Question, Istio, Oarlock string
 }
 
-// Compare lists what differs, in order of question.
+// Compare lists what differs: causes before effects (which service, which cluster, which endpoint), then in order of
+// question.
 func Compare(istio, oarlock Answers) []Difference {
 	var out []Difference
 	unasked := func(q string) bool {
@@ -39,8 +41,20 @@ func Compare(istio, oarlock Answers) []Difference {
 			out = append(out, Difference{q, or("", false), b})
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Question < out[j].Question })
+	slices.SortFunc(out, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(rank(a.Question), rank(b.Question)), cmp.Compare(a.Question, b.Question))
+	})
 	return out
+}
+
+// rank puts questions whose answers others follow from first.
+func rank(question string) int {
+	for i, word := range []string{" sees ", " listens ", `" outbound`, `" to `} {
+		if strings.Contains(question, word) {
+			return i
+		}
+	}
+	return 4
 }
 
 func or(answer string, ok bool) string {
@@ -79,7 +93,8 @@ func serverKey(pod Doc, port int) string {
 // nobody declares.
 func serverPorts() []int { return []int{80, 90, 8080, 9090, 7070} }
 
-// targets lists every host, port and subset that a mesh mentions, in order.
+// targets lists every host, port and subset that a mesh mentions, in order. Left out are UDP ports, which no sidecar
+// captures, and ExternalName Services, which are names for something else: oarlock follows them, Istio has no cluster.
 func targets(docs []Doc) []Question {
 	subsets := []string{""}
 	for _, d := range docs {
@@ -92,15 +107,23 @@ func targets(docs []Doc) []Question {
 	sort.Strings(subsets)
 	subsets = slices.Compact(subsets)
 	var out []Question
+	udp := map[Question]bool{} // no sidecar captures it
 	for _, d := range docs {
 		for _, h := range hosts(d) {
 			for _, p := range list(d.Spec()["ports"]) {
+				q := Question{Host: h, Port: servicePort(d, object(p))}
+				udp[q] = udp[q] || object(p)["protocol"] == "UDP"
 				for _, s := range subsets {
-					out = append(out, Question{Host: h, Port: servicePort(d, object(p)), Subset: s})
+					q.Subset = s
+					out = append(out, q)
 				}
 			}
 		}
 	}
+	out = slices.DeleteFunc(out, func(q Question) bool {
+		q.Subset = ""
+		return udp[q]
+	})
 	slices.SortFunc(out, func(a, b Question) int { return strings.Compare(a.key(""), b.key("")) })
 	return slices.Compact(out)
 }
@@ -109,6 +132,9 @@ func targets(docs []Doc) []Question {
 func hosts(d Doc) []string {
 	switch d.Kind() {
 	case "Service":
+		if d.Spec()["type"] == "ExternalName" {
+			return nil
+		}
 		return []string{d.Name() + "." + d.Namespace() + ".svc." + clusterDomain}
 	case "ServiceEntry":
 		var out []string

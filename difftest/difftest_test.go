@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ var (
 	seed   = flag.Uint64("seed", 1, "what to make them from")
 	skip   = flag.String("skip", "", "regexp")
 	one    = flag.Int("mesh", -1, "compare this mesh of the seed alone")
+	shrink = flag.Duration("shrink", 40*time.Second, "how long a mesh with a difference may be shrunk")
 	most   = flag.Int("most", 3, "stop after this many meshes with a difference")
 )
 
@@ -30,6 +32,7 @@ func TestMain(m *testing.M) {
 	for _, s := range log.Scopes() {
 		s.SetOutputLevel(log.NoneLevel)
 	}
+	debug.SetGCPercent(300) // most of the work is building fakes and throwing them away
 	m.Run()
 }
 
@@ -59,7 +62,7 @@ func TestMeshes(t *testing.T) {
 					t.Logf("seed %d, mesh %d: %v", *seed, i, err)
 				case err != nil:
 					different.Add(1)
-					t.Errorf("seed %d, mesh %d: %v\n%s", *seed, i, err, Render(Shrink(docs, failsLike(err))))
+					t.Errorf("seed %d, mesh %d: %v\n%s", *seed, i, err, Render(Shrink(docs, *shrink, failsLike(err))))
 				case len(diff) > 0:
 					different.Add(1)
 					t.Errorf("seed %d, mesh %d: %s", *seed, i, report(docs, diff))
@@ -87,11 +90,27 @@ func compare(docs []Doc) (n int, diff []Difference, err error) {
 		return 0, nil, err
 	}
 	d := Compare(theirs, ours)
+	for again := 0; again < 8 && len(d) > 0; again++ {
+		d = withoutChance(d, docs)
+	}
 	if *skip != "" {
 		re := regexp.MustCompile(*skip)
 		d = slices.DeleteFunc(d, func(d Difference) bool { return re.MatchString(d.Question + " I=" + d.Istio + " O=" + d.Oarlock) })
 	}
 	return len(theirs), d, nil
+}
+
+// withoutChance drops what Istio answers as oarlock does when asked once more: where it goes over a Go map and the first of
+// equals wins, its answer is left to chance.
+func withoutChance(diff []Difference, docs []Doc) []Difference {
+	theirs, err := AskIstio(docs)
+	if err != nil {
+		return diff
+	}
+	return slices.DeleteFunc(diff, func(d Difference) bool {
+		answer, ok := theirs[d.Question]
+		return or(answer, ok) == d.Oarlock
+	})
 }
 
 func failsLike(want error) func([]Doc) bool {
@@ -104,7 +123,7 @@ func failsLike(want error) func([]Doc) bool {
 // report shrinks a mesh around its first difference and prints it.
 func report(docs []Doc, diff []Difference) string {
 	first := diff[0]
-	small := Shrink(docs, func(d []Doc) bool {
+	small := Shrink(docs, *shrink, func(d []Doc) bool {
 		_, diff, err := compare(d)
 		return err == nil && has(diff, first)
 	})

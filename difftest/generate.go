@@ -20,6 +20,8 @@ type generator struct {
 
 	hosts []string // hosts of services so far
 	seen  map[string]bool
+
+	lastRule Doc
 }
 
 // Generate makes the mesh with a number out of a seed. The same two numbers give the same mesh.
@@ -40,6 +42,9 @@ func Generate(seed, number uint64) []Doc {
 	g.times(7, g.destinationRule)
 	if g.chance(45) {
 		g.times(3, g.sidecar)
+		if g.chance(25) {
+			g.times(2, g.virtualService)
+		}
 	}
 	return g.docs
 }
@@ -290,9 +295,36 @@ func (g *generator) sidecar() {
 		spec["egress"] = []any{map[string]any{"hosts": hosts}}
 	}
 	if spec["egress"] == nil || g.chance(20) {
-		spec["outboundTrafficPolicy"] = map[string]any{"mode": g.pick("REGISTRY_ONLY", "ALLOW_ANY")}
+		policy := map[string]any{} // REGISTRY_ONLY, as the enum's zero value
+		if m := g.pick("REGISTRY_ONLY", "ALLOW_ANY", ""); m != "" {
+			policy["mode"] = m
+		}
+		spec["outboundTrafficPolicy"] = policy
 	}
 	g.add("networking.istio.io/v1", "Sidecar", ns, g.name(), map[string]any{"spec": spec})
+}
+
+// virtualService leads from a host to a service: a Sidecar that imports the host imports the service as well.
+func (g *generator) virtualService() {
+	ns := g.namespace()
+	to := map[string]any{"host": g.anyHost()}
+	if name, rest, _ := strings.Cut(g.anyHost(), "."); strings.HasPrefix(rest, ns+".svc") && g.chance(50) {
+		to["host"] = name
+	}
+	if g.chance(30) {
+		to["port"] = map[string]any{"number": 80}
+	}
+	spec := map[string]any{
+		"hosts": []any{g.pick(g.anyHost(), "shop.example.com", "shop")},
+		"http":  []any{map[string]any{"route": []any{map[string]any{"destination": to}}}},
+	}
+	if e := g.exportTo(ns); e != nil {
+		spec["exportTo"] = e
+	}
+	if g.chance(15) {
+		spec["gateways"] = []any{g.pick("mesh", "gw")}
+	}
+	g.add("networking.istio.io/v1", "VirtualService", ns, g.name(), map[string]any{"spec": spec})
 }
 
 func (g *generator) egressHost() string {

@@ -1,16 +1,23 @@
 package difftest
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 func (g *generator) destinationRule() {
 	ns := g.namespace()
-	spec := map[string]any{"host": g.ruleHost(&ns)}
+	host := g.ruleHost(&ns)
+	if g.lastRule != nil && g.chance(35) { // rules for one host and namespace merge, or do not
+		ns, host = g.lastRule.Namespace(), text(g.lastRule.Spec()["host"])
+	}
+	spec := map[string]any{"host": host}
 	if g.chance(15) {
 		spec["workloadSelector"] = map[string]any{"matchLabels": g.selector()}
 		if g.chance(30) {
 			spec["exportTo"] = []any{"."}
 		}
-	} else if e := g.exportTo(ns); e != nil {
+	} else if e := g.ruleExportTo(ns); e != nil {
 		spec["exportTo"] = e
 	}
 	if g.chance(75) {
@@ -27,7 +34,26 @@ func (g *generator) destinationRule() {
 			spec["subsets"] = subsets
 		}
 	}
-	g.add("networking.istio.io/v1", "DestinationRule", ns, g.name(), map[string]any{"spec": spec})
+	if g.add("networking.istio.io/v1", "DestinationRule", ns, g.name(), map[string]any{"spec": spec}) {
+		g.lastRule = g.docs[len(g.docs)-1]
+	}
+}
+
+// ruleExportTo is often the last rule's list, or that with one namespace more: merging compares the lists.
+func (g *generator) ruleExportTo(ns string) []any {
+	out := g.exportTo(ns)
+	if g.lastRule == nil || g.lastRule.Namespace() != ns || !g.chance(50) {
+		return out
+	}
+	last := list(g.lastRule.Spec()["exportTo"])
+	if len(last) == 0 || last[0] == "*" {
+		return out
+	}
+	more := g.namespace()
+	if g.chance(50) || more == ns || slices.Contains(last, any(more)) {
+		return last
+	}
+	return append(slices.Clone(last), more)
 }
 
 // ruleHost picks a host that some service has, or a name that covers or nearly covers one. Half of the time the rule

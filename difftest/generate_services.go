@@ -19,10 +19,22 @@ func (g *generator) services() {
 func (g *generator) service() {
 	ns, name := g.namespace(), g.pick("foo", "bar", "web")
 	spec := map[string]any{"selector": g.selector(), "ports": g.servicePorts(false)}
-	if g.chance(30) {
+	slice := false
+	switch n := g.IntN(100); {
+	case n < 30:
 		spec["clusterIP"] = "None"
-	} else {
+	case n < 34:
+		spec["type"], spec["externalName"] = "ExternalName", g.anyHost()
+		delete(spec, "selector")
+	default:
 		spec["clusterIP"] = fmt.Sprintf("10.96.0.%d", len(g.docs))
+		if g.chance(10) {
+			delete(spec, "selector")
+			slice = true
+			for _, p := range list(spec["ports"]) {
+				object(p)["targetPort"] = g.pick2(8080, 8081)
+			}
+		}
 	}
 	meta := map[string]any{}
 	if g.chance(25) {
@@ -33,7 +45,34 @@ func (g *generator) service() {
 	}
 	if g.add("v1", "Service", ns, name, map[string]any{"metadata": meta, "spec": spec}) {
 		g.hosts = append(g.hosts, name+"."+ns+".svc."+clusterDomain)
+		if slice {
+			g.endpointSlice(ns, name, list(spec["ports"]))
+		}
 	}
+}
+
+// endpointSlice is what somebody writes by hand for a Service without a selector: a pod of the namespace, or an address
+// of which nothing else is known.
+func (g *generator) endpointSlice(ns, service string, ports []any) {
+	e := map[string]any{"addresses": []any{g.address()}, "conditions": map[string]any{"ready": true}}
+	for _, d := range g.docs {
+		if d.Kind() == "Pod" && d.Namespace() == ns && g.chance(70) {
+			e["addresses"] = []any{object(d["status"])["podIP"]}
+			e["targetRef"] = map[string]any{"kind": "Pod", "name": d.Name(), "namespace": ns}
+		}
+	}
+	var out []any
+	for _, p := range ports {
+		protocol := text(object(p)["protocol"])
+		if protocol == "" {
+			protocol = "TCP"
+		}
+		out = append(out, map[string]any{"name": object(p)["name"], "port": object(p)["targetPort"], "protocol": protocol})
+	}
+	g.add("discovery.k8s.io/v1", "EndpointSlice", ns, service+"-own", map[string]any{
+		"metadata": map[string]any{"labels": map[string]any{"kubernetes.io/service-name": service}}, "addressType": "IPv4",
+		"endpoints": []any{e}, "ports": out,
+	})
 }
 
 func (g *generator) annotation(ns string) string {
@@ -52,30 +91,43 @@ func (g *generator) annotation(ns string) string {
 	return out
 }
 
-// servicePorts are one or two ports, with target ports that differ or not. declared adds ServiceEntry's protocol.
+// servicePorts are one or two ports, with target ports that differ or not. declared makes them a ServiceEntry's.
 func (g *generator) servicePorts(declared bool) []any {
-	port := func(number, target int, name, protocol string) map[string]any {
-		key := "port"
-		if declared {
-			key = "number"
-		}
-		p := map[string]any{key: number, "name": name}
-		if declared {
-			p["protocol"] = protocol
-		}
-		switch {
-		case g.chance(55):
-			p["targetPort"] = target
-		case !declared && g.chance(40):
-			p["targetPort"] = map[int]string{8080: "web", 9090: "db"}[target]
-		}
-		return p
-	}
-	out := []any{port(80, 8080, "http", "HTTP")}
+	out := []any{g.servicePort(declared, 80, 8080)}
 	if g.chance(50) {
-		out = append(out, port(90, 9090, "tcp-db", "TCP"))
+		out = append(out, g.servicePort(declared, 90, 9090))
 	}
 	return out
+}
+
+func (g *generator) servicePort(declared bool, number, target int) map[string]any {
+	name := map[int]string{80: "http", 90: "tcp-db"}[number]
+	if g.chance(20) {
+		name = g.pick("grpc", "http2", "web", "tls") + fmt.Sprintf("-%d", number)
+	}
+	p := map[string]any{"name": name}
+	if declared {
+		p["number"] = number
+		p["protocol"] = map[string]string{"http": "HTTP", "tcp-db": "TCP"}[name]
+		if p["protocol"] == "" {
+			p["protocol"] = g.pick("GRPC", "HTTP2", "HTTP", "TLS", "HTTPS", "UDP")
+		}
+	} else {
+		p["port"] = number
+		if g.chance(8) {
+			p["appProtocol"] = g.pick("grpc", "http", "kubernetes.io/h2c", "example.com/own")
+		}
+		if g.chance(3) {
+			p["protocol"] = "UDP"
+		}
+	}
+	switch {
+	case g.chance(55):
+		p["targetPort"] = target
+	case !declared && g.chance(40):
+		p["targetPort"] = map[int]string{8080: "web", 9090: "db"}[target]
+	}
+	return p
 }
 
 // internalEntry is a service of the mesh as a ServiceEntry with the host that a Kubernetes Service would have.
@@ -90,7 +142,7 @@ func (g *generator) internalEntry() {
 		"location":   g.weighted("MESH_INTERNAL", 92, "MESH_EXTERNAL"),
 		"resolution": g.weighted("STATIC", 80, "DNS", "NONE"),
 	}
-	g.entry(ns, host, spec)
+	g.entry(ns, spec)
 }
 
 // externalEntry is a host outside of Kubernetes; some are in the mesh all the same.
@@ -99,14 +151,17 @@ func (g *generator) externalEntry() {
 	spec := map[string]any{"hosts": []any{host}, "ports": g.servicePorts(true), "resolution": g.pick("STATIC", "DNS", "NONE")}
 	if host[0] == '*' {
 		spec["resolution"] = g.pick("STATIC", "NONE")
+	} else if g.chance(30) && text(object(list(spec["ports"])[0])["protocol"]) == "HTTP" {
+		spec["ports"] = list(spec["ports"])[:1] // several hosts are refused with a TCP port
+		spec["hosts"] = []any{host, g.pick("second.example.com", "third.local")}
 	}
 	if l := g.pick("MESH_INTERNAL", "MESH_EXTERNAL", ""); l != "" {
 		spec["location"] = l
 	}
-	g.entry(g.namespace(), host, spec)
+	g.entry(g.namespace(), spec)
 }
 
-func (g *generator) entry(ns, host string, spec map[string]any) {
+func (g *generator) entry(ns string, spec map[string]any) {
 	if g.chance(25) {
 		if e := g.exportTo(ns); e != nil {
 			spec["exportTo"] = e
@@ -115,8 +170,10 @@ func (g *generator) entry(ns, host string, spec map[string]any) {
 	if g.chance(10) {
 		spec["subjectAltNames"] = []any{"spiffe://other/ns/x/sa/y"}
 	}
-	if g.taken(ns, host) {
-		return
+	for _, h := range list(spec["hosts"]) {
+		if g.taken(ns, text(h)) {
+			return
+		}
 	}
 	name := g.name()
 	switch {
@@ -133,7 +190,9 @@ func (g *generator) entry(ns, host string, spec map[string]any) {
 		spec["endpoints"] = []any{g.endpoint(spec)}
 	}
 	if g.add("networking.istio.io/v1", "ServiceEntry", ns, name, map[string]any{"spec": spec}) {
-		g.hosts = append(g.hosts, host)
+		for _, h := range list(spec["hosts"]) {
+			g.hosts = append(g.hosts, text(h))
+		}
 	}
 }
 
@@ -157,7 +216,8 @@ func (g *generator) endpoint(spec map[string]any) map[string]any {
 		e["serviceAccount"] = g.pick("sa1", "sa2")
 	}
 	if g.chance(15) {
-		e["ports"] = map[string]any{"http": 8081}
+		ports := list(spec["ports"])
+		e["ports"] = map[string]any{text(object(ports[g.IntN(len(ports))])["name"]): 8081}
 	}
 	if spec["resolution"] == "DNS" && g.chance(30) {
 		e["address"] = fmt.Sprintf("e%d.example.net", g.ips)

@@ -28,9 +28,9 @@ import (
 
 const clusterDomain = "cluster.local"
 
-// noTime stands for a creation time that an object does not have: all such objects are equally old, and older than
+// noTime stands for a creation time that an object does not have: all such objects are equally old, and younger than
 // every object with a time, as they are for oarlock.
-func noTime() time.Time { return time.Unix(1, 0).UTC() }
+func noTime() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // AskIstio gives Istio's answers about a mesh, or the reason why Istio refuses one of its objects.
 func AskIstio(docs []Doc) (Answers, error) {
@@ -202,13 +202,15 @@ func (a *asker) endpoints(q Question, proxy *model.Proxy, svc *model.Service, c 
 	if n == 0 {
 		a.out[q.key("to *")] = mode
 		if byEndpoint { // no endpoint to decide by: oarlock assumes one, Istio need not
-			a.out[q.key("to *")], a.out[q.key("sni")], a.out[q.key("names")] = notAsked, notAsked, notAsked
+			a.out[q.key("to *")], a.out[q.key("sni")] = notAsked, notAsked
+			a.out[q.key("names")], a.out[q.key("alpn")] = notAsked, notAsked
 			return
 		}
 	}
 	if ctx := tlsContext(c); ctx != nil && mode == "ISTIO_MUTUAL" && (n == 0 || anyValue(a.out, q.key("to "), mode)) {
 		a.out[q.key("sni")] = ctx.Sni
 		a.out[q.key("names")] = strings.Join(expectedNames(ctx), " ")
+		a.out[q.key("alpn")] = strings.Join(ctx.CommonTlsContext.GetAlpnProtocols(), " ")
 	}
 }
 

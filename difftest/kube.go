@@ -28,10 +28,15 @@ func kubeObjects(docs []Doc) ([]runtime.Object, error) {
 			o = &corev1.Service{}
 		case "Pod":
 			o = &corev1.Pod{}
+		case "EndpointSlice":
+			o = &discoveryv1.EndpointSlice{}
 		default:
 			continue
 		}
 		if err := decode(d, o); err != nil {
+			return nil, err
+		}
+		if err := admit(o); err != nil {
 			return nil, err
 		}
 		if p, ok := o.(*corev1.Pod); ok {
@@ -72,6 +77,37 @@ func decode(d Doc, into runtime.Object) error {
 	}
 	if err := json.Unmarshal(b, into); err != nil {
 		return fmt.Errorf("decode %s %s: %w", d.Kind(), d.Name(), err)
+	}
+	return nil
+}
+
+// admit fills in and refuses what an API server would, as far as it matters here or shrinking a mesh can lead there.
+func admit(o runtime.Object) error {
+	switch o := o.(type) {
+	case *corev1.Pod:
+		if o.Status.PodIP == "" || o.Status.Phase != corev1.PodRunning || len(o.Status.Conditions) == 0 || o.Spec.ServiceAccountName == "" {
+			return fmt.Errorf("admit Pod %s: not running", o.Name)
+		}
+	case *corev1.Service:
+		if o.CreationTimestamp.IsZero() {
+			o.CreationTimestamp = metav1.NewTime(noTime())
+		}
+		for _, p := range o.Spec.Ports {
+			if p.Port == 0 || p.Name == "" {
+				return fmt.Errorf("admit Service %s: port without number or name", o.Name)
+			}
+		}
+	case *discoveryv1.EndpointSlice:
+		for _, e := range o.Endpoints {
+			if len(e.Addresses) == 0 {
+				return fmt.Errorf("admit EndpointSlice %s: endpoint without address", o.Name)
+			}
+		}
+		for _, p := range o.Ports {
+			if p.Port == nil || p.Name == nil {
+				return fmt.Errorf("admit EndpointSlice %s: port without number or name", o.Name)
+			}
+		}
 	}
 	return nil
 }

@@ -126,5 +126,6 @@ func (r *reader) endpoints(q Question, e *resolve.Explanation) {
 		sort.Strings(names)
 		r.out[q.key("sni")] = t.SNI
 		r.out[q.key("names")] = strings.Join(names, " ")
+		r.out[q.key("alpn")] = strings.Join(t.ALPN, " ")
 	}
 }

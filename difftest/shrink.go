@@ -3,11 +3,15 @@ package difftest
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // Shrink gives the smallest mesh that it finds on which fails still says true: it takes away objects, then fields and
-// list entries, one after the other, for as long as the failure stays.
-func Shrink(docs []Doc, fails func([]Doc) bool) []Doc {
+// list entries, one after the other, for as long as the failure stays and there is time.
+func Shrink(docs []Doc, limit time.Duration, fails func([]Doc) bool) []Doc {
+	end := time.Now().Add(limit)
+	still := fails
+	fails = func(docs []Doc) bool { return time.Now().Before(end) && still(docs) }
 	for changed := true; changed; {
 		changed = false
 		for i := len(docs) - 1; i >= 0; i-- {

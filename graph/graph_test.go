@@ -279,6 +279,15 @@ func TestQuoting(t *testing.T) {
 	if got := mermaidQuote("a\"b\nc"); got != `"a#quot;b c"` {
 		t.Errorf("mermaidQuote gives %s", got)
 	}
+	if got := mermaidQuote("<b>"); got != `"#lt;b#gt;"` {
+		t.Errorf("mermaidQuote gives %s", got)
+	}
+	// What a terminal would obey, or what would turn a name round, is shown and not sent.
+	for name, quote := range map[string]func(string) string{"dot": dotQuote, "mermaid": mermaidQuote} {
+		if got := quote("a\x1b[2J\u202eb\u009bc"); strings.ContainsAny(got, "\x1b\u202e\u009b") || !strings.Contains(got, "u001b[2J") {
+			t.Errorf("%s gives %q", name, got)
+		}
+	}
 }
 
 // TestOrder builds the graph from a snapshot whose maps are walked anew each time.

@@ -67,5 +67,5 @@ func mermaidNode(id string, n *Node) string {
 }
 
 func mermaidQuote(s string) string {
-	return `"` + strings.NewReplacer(`"`, "#quot;", "\n", " ").Replace(s) + `"`
+	return `"` + strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "\n", " ").Replace(visible(s)) + `"`
 }

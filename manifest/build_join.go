@@ -27,8 +27,12 @@ func (b *builder) joinWorkloads() {
 			dropped[f.Ref] = true
 		}
 	}
+	for _, ns := range b.namespaces {
+		describeNamespace(ns, b.snap.Dialect)
+	}
 	undecided := map[string]*workloadFacts{}
 	for _, f := range b.workloads {
+		f.Router = f.Router || f.alone && b.opensGateway(f)
 		if f.finished || dropped[f.Ref] {
 			continue
 		}
@@ -45,6 +49,21 @@ func (b *builder) joinWorkloads() {
 			Hint:    "add the Namespace with its labels, or label the pods sidecar.istio.io/inject: \"true\"",
 		})
 	}
+}
+
+// opensGateway says whether a Gateway selects the workload, which must be nothing but a proxy for that to work.
+func (b *builder) opensGateway(f *workloadFacts) bool {
+	return slices.ContainsFunc(b.snap.Gateways, func(g *mesh.Gateway) bool {
+		if len(g.Selector) == 0 {
+			return false
+		}
+		for k, v := range g.Selector {
+			if f.Labels[k] != v {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // ownPod follows a pod to the controller at the top and marks the controllers on the way.

@@ -14,9 +14,7 @@ const exportToAnnotation = "networking.istio.io/exportTo"
 func (c *checker) service(o mesh.Object, v *value) any {
 	spec := v.get("spec")
 	s := &mesh.Service{Object: o, Selector: spec.labels("selector"), ExternalName: spec.str("externalName")}
-	for _, e := range strings.FieldsFunc(v.at("metadata", "annotations").str(exportToAnnotation), isSeparator) {
-		s.ExportTo = append(s.ExportTo, e)
-	}
+	s.ExportTo = append(s.ExportTo, strings.FieldsFunc(v.at("metadata", "annotations").str(exportToAnnotation), isSeparator)...)
 	switch {
 	case spec.str("type") == "ExternalName":
 		s.Resolution = mesh.ResolutionExternalName

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,8 @@ const (
 	templatesKey = "inject.istio.io/templates"
 	tlsModeKey   = "security.istio.io/tlsMode"
 	proxyName    = "istio-proxy"
+
+	gatewayNameKey = "gateway.networking.k8s.io/gateway-name"
 )
 
 // workloadFacts is a workload with what the rest of the mesh is needed for to judge: its owner and its sidecar.
@@ -26,6 +29,7 @@ type workloadFacts struct {
 	autoProxy  bool   // it is a mere place for the injector to fill
 	live       bool   // taken from a cluster: injection has happened or it has not
 	finished   bool   // its containers have ended
+	alone      bool   // it has no container but the proxy
 }
 
 // workload reads a Pod, or the pod template of a controller.
@@ -61,6 +65,8 @@ func (c *checker) workload(o mesh.Object, v *value) any {
 		f.inject, f.injectSet = a.text, true
 	}
 	c.containers(f, podSpec, podMeta)
+	f.alone = f.proxy != "" && len(podSpec.list("containers")) == 1
+	f.Router = f.Router || f.gatewayTemplate(podMeta)
 	c.portCapture(f.Workload, podMeta)
 	if podMeta != meta {
 		c.calls(f.Workload, meta, nil)
@@ -123,8 +129,15 @@ func (c *checker) containers(f *workloadFacts, spec, meta *value) {
 	}
 }
 
+// gatewayTemplate says whether the injector is asked for a gateway, or the pod belongs to one of the Gateway API.
+func (f *workloadFacts) gatewayTemplate(meta *value) bool {
+	templates := strings.FieldsFunc(meta.get("annotations").str(templatesKey), isSeparator)
+	return slices.Contains(templates, "gateway") || f.Labels[gatewayNameKey] != ""
+}
+
 func (f *workloadFacts) sidecar(what string, container, meta *value) {
 	f.proxy = what
+	f.Router = f.Router || slices.Contains(container.strs("args"), "router")
 	f.autoProxy = container.str("image") == "auto" && meta.get("annotations").get(templatesKey) == nil
 }
 

@@ -248,7 +248,10 @@ func (d *draft) update(t *target, after mesh.Tree) error {
 	if err != nil {
 		return err
 	}
-	edited = restore(edited)
+	// A block scalar may need the line break that was added: what is written is what must read as wanted.
+	if bare := restore(edited); reads(bare, want) {
+		edited = bare
+	}
 	d.shift(t.line, bytes.Count(edited, []byte("\n"))-bytes.Count(text, []byte("\n")))
 	next := slices.Concat(d.text[:p.start], edited, d.text[p.end:])
 	if err := d.sameOthers(next, t.pieces, t.piece, true); err != nil {
@@ -275,11 +278,16 @@ func editDocument(text []byte, want any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := parseDocument(edited)
-	if err != nil || !sameTree(got.tree, want) {
+	if !reads(edited, want) {
 		return nil, doc.blame(text)
 	}
 	return edited, nil
+}
+
+// reads says whether the one document of a text is read as a tree.
+func reads(text []byte, want any) bool {
+	got, err := parseDocument(text)
+	return err == nil && sameTree(got.tree, want)
 }
 
 // closed gives the text of a piece with a line break at its end, and what takes that away again if it was not there.

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"strings"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -33,15 +32,23 @@ func (f *workloadFacts) capture(ns *mesh.Namespace, d mesh.Dialect) (decided boo
 	} else if ambient := f.ambient(ns); ambient != "" {
 		f.Capture, f.CaptureReason = mesh.CaptureAmbient, ambient
 	}
-	f.TLSMode = f.Labels[tlsModeKey]
+	label, labelled := f.Labels[tlsModeKey]
+	f.TLSMode = label
 	switch {
-	case f.TLSMode != "":
-	case inject && (f.proxy == "" || f.autoProxy):
-		f.TLSMode = mesh.TLSModeIstio // the injector adds the label
+	case labelled: // verbatim, also when it is empty
+	case inject && !f.Router && (f.proxy == "" || f.autoProxy):
+		f.TLSMode = mesh.TLSModeIstio // the injector adds the label, to sidecars alone
 	default:
 		f.TLSMode = "disabled"
 	}
 	return f.CaptureReason != noLabel
+}
+
+// describeNamespace says what a pod gets in a namespace that says nothing itself.
+func describeNamespace(ns *mesh.Namespace, d mesh.Dialect) {
+	silent := workloadFacts{Workload: &mesh.Workload{Object: mesh.Object{Ref: mesh.Ref{Kind: mesh.KindPod, Namespace: ns.Ref.Name}}}}
+	silent.capture(ns, d)
+	ns.Capture, ns.CaptureReason = silent.Capture, silent.CaptureReason
 }
 
 // noLabel is the reason where nothing speaks for a sidecar.
@@ -157,10 +164,11 @@ func (f *workloadFacts) ambient(ns *mesh.Namespace) string {
 // entryCapture decides for an endpoint that is no pod: a label, else a service account, says that a sidecar is there
 // (semantics M31).
 func entryCapture(w *mesh.Workload) {
-	label := w.Labels[tlsModeKey]
-	w.TLSMode = cmp.Or(label, "disabled")
+	label, labelled := w.Labels[tlsModeKey]
+	w.TLSMode = "disabled"
 	switch {
-	case label != "":
+	case labelled:
+		w.TLSMode = label
 		w.CaptureReason = "label " + tlsModeKey + "=" + label
 	case w.ServiceAccount != "":
 		w.TLSMode, w.CaptureReason = mesh.TLSModeIstio, "serviceAccount "+w.ServiceAccount

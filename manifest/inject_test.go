@@ -10,11 +10,11 @@ import (
 
 // podText is a Pod "app" in a namespace with the given parts; a part that is empty is left out.
 type podText struct {
-	kind                     string // default Pod
-	namespace                string // default shop
-	labels, annotations      string // of the pod: "a: b, c: d"
-	namespaceLabels          string // "-" for no Namespace object
-	spec, meta, templateMeta string // more lines of pod spec, metadata
+	kind                string // default Pod
+	namespace           string // default shop
+	labels, annotations string // of the pod: "a: b, c: d"
+	namespaceLabels     string // "-" for no Namespace object
+	spec, meta          string // more lines of pod spec, metadata
 }
 
 func (p podText) String() string {
@@ -53,6 +53,7 @@ func TestInjection(t *testing.T) {
 		{name: "namespace enabled", pod: podText{namespaceLabels: enabled}, capture: mesh.CaptureSidecar, reason: "namespace label istio-injection=enabled", tlsMode: "istio"},
 		{name: "template", pod: podText{kind: "Deployment", namespaceLabels: enabled}, capture: mesh.CaptureSidecar, reason: "namespace label istio-injection=enabled", tlsMode: "istio"},
 		{name: "nothing said", pod: podText{}, reason: noLabel, tlsMode: "disabled"},
+		{name: "an empty tlsMode label stays", pod: podText{namespaceLabels: enabled, labels: `security.istio.io/tlsMode: ""`}, capture: mesh.CaptureSidecar, reason: "namespace label istio-injection=enabled", tlsMode: ""},
 		{name: "namespace disabled", pod: podText{namespaceLabels: disabled}, reason: "namespace label istio-injection=disabled", tlsMode: "disabled"},
 		{name: "namespace disabled, pod wants it", pod: podText{namespaceLabels: disabled, labels: `sidecar.istio.io/inject: "true"`}, reason: "namespace label istio-injection=disabled", tlsMode: "disabled"},
 		{name: "namespace with a strange word", pod: podText{namespaceLabels: `istio-injection: "true"`}, reason: "namespace label istio-injection=true", tlsMode: "disabled"},

@@ -98,9 +98,23 @@ type Object struct {
 }
 
 // Older orders by the rule that Istio applies wherever "the oldest wins": creation time, then name, then namespace.
-// Objects without a time count as equally old, so a directory is ordered by name.
+// Objects without a time count as equally old, so a directory is ordered by name, and as younger than those with one: they
+// would be created when somebody applies them.
 func (o *Object) Older(p *Object) int {
-	return cmp.Or(o.Created.Compare(p.Created), cmp.Compare(o.Ref.Name, p.Ref.Name), cmp.Compare(o.Ref.Namespace, p.Ref.Namespace))
+	return cmp.Or(o.Age(p), cmp.Compare(o.Ref.Name, p.Ref.Name), cmp.Compare(o.Ref.Namespace, p.Ref.Namespace))
+}
+
+// Age compares creation times alone: negative where o is older, 0 where both are equally old or of unknown age.
+func (o *Object) Age(p *Object) int {
+	switch {
+	case o.Created.IsZero() && p.Created.IsZero():
+		return 0
+	case o.Created.IsZero():
+		return 1
+	case p.Created.IsZero():
+		return -1
+	}
+	return o.Created.Compare(p.Created)
 }
 
 // Tree is an object as JSON: map[string]any, []any, string, bool, nil, int64 or float64.

@@ -5,7 +5,10 @@ type Sidecar struct {
 	Object
 	Selector map[string]string // workloadSelector labels; empty: the whole namespace (or the mesh, in the root namespace)
 	// Egress are the hosts entries "namespace/dnsName" of all listeners, in order; nil where no egress is written (all).
-	Egress                []string
+	Egress []string
+	// EgressPorts is the port of the listener of each entry of Egress, 0 where it has none and takes every port; nil where
+	// no listener has one.
+	EgressPorts           []uint32
 	Ingress               []IngressListener
 	OutboundTrafficPolicy OutboundPolicy // OutboundUnset: the mesh's
 }

@@ -39,14 +39,15 @@ func (s *Service) Entry() bool { return s.Ref.Kind == KindServiceEntry }
 // Headless says whether a Kubernetes Service has clusterIP None.
 func (s *Service) Headless() bool { return !s.Entry() && s.Resolution == ResolutionPassthrough }
 
-// Port finds a port by service port number; nil where there is none.
+// Port finds a port by service port number, of a UDP and a TCP port with one number the TCP port; nil where there is none.
 func (s *Service) Port(number uint32) *Port {
+	var found *Port
 	for i := range s.Ports {
-		if s.Ports[i].Number == number {
-			return &s.Ports[i]
+		if p := &s.Ports[i]; p.Number == number && (found == nil || found.UDP()) {
+			found = p
 		}
 	}
-	return nil
+	return found
 }
 
 // Port is one numbered door of a service.
@@ -61,6 +62,9 @@ type Port struct {
 	TargetNumber uint32
 	TargetName   string
 }
+
+// UDP says whether the port is one of UDP, by its Kubernetes protocol or as a ServiceEntry declares it.
+func (p *Port) UDP() bool { return p.Transport == "UDP" || p.Declared == "UDP" }
 
 // TargetOn gives the workload port that this service port reaches on w, and false where w has no such port
 // (a named target port that its containers do not declare).

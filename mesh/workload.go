@@ -4,6 +4,9 @@ package mesh
 type Namespace struct {
 	Object
 	Labels map[string]string
+	// Capture is what a pod gets here that says nothing itself, CaptureReason why.
+	Capture       Capture
+	CaptureReason string
 }
 
 // Capture says what stands between a workload and the network.
@@ -38,6 +41,9 @@ type Workload struct {
 	// "disabled" where there is none.
 	TLSMode     string
 	HostNetwork bool
+	// Router says that the proxy is a gateway: its listeners come from Gateway objects, no policy of mutual TLS is enforced
+	// there, and no Sidecar limits what it sees.
+	Router bool
 
 	Addresses []string          // pod IPs, or the address of an entry; empty for a template
 	Ports     []ContainerPort   // what the containers declare

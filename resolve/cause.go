@@ -36,6 +36,14 @@ const (
 
 	CauseServerTLS // a Sidecar's ingress listener has TLS of its own (semantics M42)
 
+	CauseServerIdentity // the rule's subjectAltNames do not name the server (semantics M37)
+	CauseFarEnd         // mTLS leaves the mesh: nothing is known of the far end
+	CauseOwnTLS         // no TLS of the mesh's; the port is declared to carry the application's own
+	CauseUnregistered   // the host is in no registry of the mesh
+	CauseProxyPort      // a port of the sidecar itself
+	CauseRoutes         // a VirtualService routes the service's traffic to subsets
+	CauseSharedPort     // another service leads to the same workload port
+
 	// Why a policy won or lost.
 
 	CausePort         // a target or portLevelMtls entry for this port

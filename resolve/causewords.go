@@ -27,6 +27,13 @@ var causeWords = [causeCount]string{
 	CauseExternal:          "external",
 	CauseCredentialIgnored: "credential-ignored",
 	CauseServerTLS:         "server-tls",
+	CauseServerIdentity:    "server-identity",
+	CauseFarEnd:            "far-end",
+	CauseOwnTLS:            "own-tls",
+	CauseUnregistered:      "unregistered",
+	CauseProxyPort:         "proxy-port",
+	CauseRoutes:            "routes",
+	CauseSharedPort:        "shared-port",
 
 	CausePort:         "port",
 	CauseService:      "service",

@@ -50,6 +50,7 @@ type classKey struct {
 	scope     int32
 	selectors string // the rules whose workloadSelector matches
 	outbound  string // ports that are not captured
+	router    bool
 }
 
 // Classes groups all workloads of the snapshot, callers without a sidecar last. Endpoints of ServiceEntries are not
@@ -95,7 +96,7 @@ func (r *Resolver) classify() ([]Class, []int32) {
 }
 
 func (r *Resolver) classKey(w *workload) classKey {
-	key := classKey{capture: w.Capture, scope: w.scope}
+	key := classKey{capture: w.Capture, scope: w.scope, router: w.Router}
 	if w.Outbound.Include != nil || w.Outbound.Exclude != nil {
 		key.outbound = fmt.Sprint(w.Outbound)
 	}

@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"slices"
 	"strconv"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -20,11 +19,10 @@ func (r *Resolver) Compat(c Client, t Target) Verdict {
 		return v
 	}
 	s := &r.services[i]
-	k := slices.IndexFunc(s.ports, func(p port) bool { return p.Number == t.Port })
-	if k < 0 {
+	p := s.port(t.Port, t.UDP)
+	if p == nil {
 		return v
 	}
-	p := &s.ports[k]
 	v.Server, v.Policy = r.compatServer(s, p)
 	if m := r.compatRule(c, s); m != nil {
 		v.Rule = m.rules[0]

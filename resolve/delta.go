@@ -47,7 +47,7 @@ func (r *Resolver) with(next *mesh.Snapshot) (*Resolver, delta) {
 	if len(pa.changed)+len(pol.changed) > 0 {
 		out.replacePolicies(r, &d, touched)
 	}
-	d.settle()
+	d.settle(r.aliases)
 	return &out, d
 }
 
@@ -209,6 +209,7 @@ func (r *Resolver) touchedByRules(old *Resolver, d *delta, c comparison[mesh.Des
 		r.indexRules()
 	} else {
 		copy(r.rules, old.rules)
+		r.nameRules()
 		r.reindexRules(c.changed)
 	}
 	d.reclassify = slices.ContainsFunc(c.changed, func(rule *mesh.DestinationRule) bool { return rule.WorkloadSelector != nil })
@@ -267,8 +268,11 @@ func (r *Resolver) reindexRules(changed []*mesh.DestinationRule) {
 
 func hasKey[K comparable, V any](m map[K]V, k K) bool { _, ok := m[k]; return ok }
 
-// settle sorts what a delta touches.
-func (d *delta) settle() {
+// settle sorts what a delta touches. Aliases are touched by whatever touches anything.
+func (d *delta) settle(aliases []int32) {
+	if len(d.services)+len(d.byClient) > 0 {
+		d.services = append(d.services, aliases...)
+	}
 	slices.Sort(d.services)
 	d.services = slices.Compact(d.services)
 	d.anyClient = slices.Clone(d.services)

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type trace struct {
 func (r *Resolver) Explain(c Client, t Target) *Explanation {
 	tr := &trace{out: &Explanation{Client: c, Target: t}}
 	tr.out.Verdict = r.decide(c, t, tr)
+	slices.SortStableFunc(tr.out.Reasons, func(a, b Reason) int { return int(a.Step) - int(b.Step) })
 	return tr.out
 }
 
@@ -61,10 +63,12 @@ func (tr *trace) hidden(q *call) {
 	}
 	r, c, s := q.r, q.c, q.s
 	switch {
+	case q.p.protocol.Class == ProtocolUDP:
+		tr.note(StepClient, CauseHidden, "port %d is TCP and named as UDP: sidecars capture it and know no service there", q.p.Number)
 	case !r.exportedTo(s, c.ns):
 		tr.add(Reason{Step: StepClient, Cause: CauseNotExported}, &s.Object, "is not exported to namespace %s", c.ns.name)
-	case c.w.scope != None && !r.imports(r.snap.Sidecars[c.w.scope], c.ns, s):
-		tr.add(Reason{Step: StepClient, Cause: CauseNotInScope}, &r.snap.Sidecars[c.w.scope].Object, "does not import %s/%s", s.ns.name, s.Hostname)
+	case c.w.scope != None && !r.listed(c, s, q.p.Number):
+		tr.add(Reason{Step: StepClient, Cause: CauseNotInScope}, &r.snap.Sidecars[c.w.scope].Object, "does not import %s/%s:%d", s.ns.name, s.Hostname, q.p.Number)
 	default:
 		tr.note(StepClient, CauseNotInScope, "another service with the host %s comes first for namespace %s", s.Hostname, c.ns.name)
 	}
@@ -81,7 +85,20 @@ func (tr *trace) outbound(o Outbound) {
 
 func (tr *trace) udp(p *port) {
 	if tr != nil {
-		tr.note(StepWire, CauseUDP, "port %d is UDP: no sidecar captures it, and STRICT does not cover it", p.Number)
+		tr.note(StepWire, CauseUDP, "port %d is %s: no sidecar captures it, and STRICT does not cover it", p.Number, cmp.Or(p.Transport, "UDP"))
+	}
+}
+
+// ztunnel tells why no rule is looked up for an ambient client.
+func (tr *trace) ztunnel(c *caller) {
+	if tr != nil {
+		tr.add(Reason{Step: StepClient, Cause: CauseAmbient}, &c.w.Object, "is captured by ztunnel (%s), which obeys no DestinationRule", reasonOf(c.w.Workload))
+	}
+}
+
+func (tr *trace) proxyPort() {
+	if tr != nil {
+		tr.note(StepWire, CauseProxyPort, "port %d is the sidecar's own: it refuses whoever calls it", inboundPort)
 	}
 }
 
@@ -95,9 +112,18 @@ func (tr *trace) host(c *caller, t Target, v Verdict) {
 	if tr == nil {
 		return
 	}
-	tr.note(StepClient, CauseExternal, "%s is in no registry of this mesh", t.Host)
-	if c.capture != mesh.CaptureNone {
-		tr.outbound(v.Outbound)
+	tr.note(StepClient, CauseUnregistered, "%s is in no registry of this mesh", t.Host)
+	tr.beyond(c, t.Port, v.Outbound)
+}
+
+// beyond tells what the client's sidecar, if one sees the port, does with what is in no registry.
+func (tr *trace) beyond(c *caller, number uint32, o Outbound) {
+	switch {
+	case c.capture == mesh.CaptureNone:
+	case o == OutboundDirect:
+		tr.add(Reason{Step: StepClient}, &c.w.Object, "excludes outbound port %d from capture", number)
+	default:
+		tr.outbound(o)
 	}
 }
 
@@ -122,20 +148,31 @@ func (tr *trace) pod(c *caller, w *workload, o Outbound) {
 		return
 	}
 	tr.add(Reason{Step: StepEndpoint, Cause: CauseNone}, &w.Object, "is called by its own address, not through a service")
-	if c.capture != mesh.CaptureNone {
-		tr.outbound(o)
-	}
+	tr.beyond(c, tr.out.Target.Port, o)
 }
 
-func (tr *trace) assumed(s *service, p *port, g group) {
+// assumed tells by what a service port is judged of which no endpoint is known.
+func (tr *trace) assumed(q *call, g group) {
 	if tr == nil {
 		return
 	}
-	if g.capture == mesh.CaptureNone {
-		tr.note(StepEndpoint, CauseExternal, "%s has no endpoints of the mesh: no policy applies there", s.Hostname)
-		return
+	what := fmt.Sprintf("%s:%d", q.s.Hostname, q.p.Number)
+	switch {
+	case q.send.subset != nil && len(q.s.endpoints) > 0:
+		what += " in subset " + q.send.subset.Name
+	case q.p.TargetName != "" && len(q.s.endpoints) > 0:
+		what += " (a container port named " + q.p.TargetName + ")"
 	}
-	tr.note(StepEndpoint, CauseNoEndpoints, "no endpoint of %s:%d is known: judged as one with a sidecar", s.Hostname, p.Number)
+	switch {
+	case q.s.outside():
+		tr.note(StepEndpoint, CauseExternal, "%s is outside the mesh: no policy applies there", q.s.Hostname)
+	case len(q.s.Selector) == 0 && !q.s.Entry():
+		tr.note(StepEndpoint, CauseNoEndpoints, "no endpoint of %s is known, and it selects no pods: judged as one without a sidecar", what)
+	case g.capture == mesh.CaptureNone:
+		tr.note(StepEndpoint, CauseNoEndpoints, "no endpoint of %s is known, and nothing gives one a sidecar: judged as one without", what)
+	default:
+		tr.note(StepEndpoint, CauseNoEndpoints, "no endpoint of %s is known: judged as one with a sidecar", what)
+	}
 }
 
 // block tells which tls block of the rule in force applies.
@@ -211,17 +248,41 @@ func (tr *trace) auto(q *call) {
 		tr.note(StepAuto, CauseNoTLS, "nothing configures TLS for the client: it sends plaintext")
 	case !r.auto:
 		tr.note(StepAuto, CauseNoTLS, "auto mTLS is off and nothing configures TLS: the client sends plaintext")
+	case snd.cause == CauseHint && p.hint.policy == None:
+		tr.note(StepAuto, CauseHint, "no policy turns mTLS on for the service, so auto mTLS does not start")
+	case snd.cause == CauseHint && r.dialect.Legacy():
+		tr.add(Reason{Step: StepAuto, Cause: CauseHint}, r.policyObject(p.hint.policy), "turns mTLS off for the service, so auto mTLS does not start")
 	case snd.cause == CauseHint:
-		tr.add(Reason{Step: StepAuto, Cause: CauseHint}, r.policyObject(p.hint.policy), "is DISABLE for the service, so auto mTLS does not start (workload policies are not asked)")
-	case snd.cause == CauseHeadlessFallback && r.dialect.Legacy():
-		tr.note(StepAuto, CauseHeadlessFallback, "the service is headless: auto mTLS comes out as plaintext in 1.4")
+		tr.add(Reason{Step: StepAuto, Cause: CauseHint}, r.policyObject(p.hint.policy),
+			"is DISABLE for the service's namespace, so auto mTLS does not start (policies of workloads and ports are not asked)")
 	case snd.cause == CauseHeadlessFallback:
-		tr.note(StepAuto, CauseHeadlessFallback, "the client decides once for all endpoints, and not every one has a sidecar: plaintext for all")
+		tr.note(StepAuto, CauseHeadlessFallback, "%s", fallbackText(r.dialect, s, p))
 	case snd.auto == autoEvery:
-		tr.note(StepAuto, CauseAuto, "auto mTLS: every endpoint has a sidecar, so mTLS for all (one decision, the endpoints' own policies are not asked)")
+		tr.note(StepAuto, CauseAuto, "auto mTLS: every endpoint is labelled for mTLS, so mTLS for all (one decision, the endpoints' own policies are not asked)")
+	case r.dialect.Legacy():
+		tr.note(StepAuto, CauseAuto, "auto mTLS: mTLS to endpoints labelled %s=istio, plaintext to others", tlsModeLabel)
+	case snd.endpoint == mesh.ClientIstioMutual:
+		tr.note(StepAuto, CauseAuto, "auto mTLS: mTLS to endpoints labelled %s=istio whatever their mode, because ISTIO_MUTUAL above the bare entry still marks them", tlsModeLabel)
+	case snd.endpoint != mesh.ClientUnset:
+		tr.note(StepAuto, CauseAuto, "auto mTLS, and plaintext to all: %s above the bare entry still takes every endpoint's label away", snd.endpoint)
 	default:
-		tr.note(StepAuto, CauseAuto, "auto mTLS: mTLS to endpoints with a sidecar whose mode is not DISABLE, plaintext to others")
+		tr.note(StepAuto, CauseAuto, "auto mTLS: mTLS to endpoints labelled %s=istio whose mode is not DISABLE, plaintext to others", tlsModeLabel)
 	}
+}
+
+// tlsModeLabel is the pod label by which a client knows that an endpoint takes mTLS.
+const tlsModeLabel = "security.istio.io/tlsMode"
+
+func fallbackText(d mesh.Dialect, s *service, p *port) string {
+	switch {
+	case d.Legacy():
+		return "the service is headless: its endpoints carry no label in 1.4, so auto mTLS comes out as plaintext"
+	case len(p.groups) == 1 && p.groups[0].first == None:
+		return "the client decides once for all endpoints, and none is known: plaintext"
+	case s.Resolution == mesh.ResolutionPassthrough:
+		return "the service is headless: the client decides once for all endpoints, and not every one is labelled for mTLS: plaintext for all"
+	}
+	return "load balancing is PASSTHROUGH: the client decides once for all endpoints, and not every one is labelled for mTLS: plaintext for all"
 }
 
 // endpoint records one endpoint and what comes of it; one that is like another joins that one's class.
@@ -229,7 +290,7 @@ func (tr *trace) endpoint(r *Resolver, g group, e Endpoint) {
 	if tr == nil {
 		return
 	}
-	if k := slices.IndexFunc(tr.groups, g.like); k >= 0 {
+	if k := tr.alike(g, e); k >= 0 && g.first != None {
 		tr.out.Endpoints[k].Workloads = append(tr.out.Endpoints[k].Workloads, r.workloads[g.first].Workload)
 		return
 	}
@@ -239,6 +300,16 @@ func (tr *trace) endpoint(r *Resolver, g group, e Endpoint) {
 		e.Workloads = []*mesh.Workload{r.workloads[g.first].Workload}
 	}
 	tr.out.Endpoints = append(tr.out.Endpoints, e)
+}
+
+// alike finds the class that an endpoint joins; -1 where it is the first of its own.
+func (tr *trace) alike(g group, e Endpoint) int {
+	for k := range tr.groups {
+		if o := tr.out.Endpoints[k]; tr.groups[k].like(g) && o.Wire == e.Wire && o.Cause == e.Cause {
+			return k
+		}
+	}
+	return -1
 }
 
 // finish adds the server's side, the wire and the client's TLS to an explanation, now that all endpoints are known.
@@ -254,7 +325,11 @@ func (tr *trace) finish(q *call, v Verdict) {
 		}
 		tr.server(q, g, of)
 	}
+	tr.routes(q)
 	for _, e := range tr.out.Endpoints {
+		if v.Cause == CauseNoSubset || v.Cause == CauseProxyPort {
+			break
+		}
 		text := wireText(e)
 		if several {
 			text = names(e.Workloads) + ": " + text
@@ -284,6 +359,9 @@ func wireText(e Endpoint) string {
 		CauseOutsideStrict:   "a caller without a sidecar cannot satisfy STRICT: refused",
 		CauseBlocked:         "the client's sidecar refuses: nothing is sent",
 		CauseServerTLS:       "the Sidecar's ingress listener demands TLS of its own: refused",
+		CauseServerIdentity:  "mTLS, and the client's rule names other identities (subjectAltNames) than the server shows: refused",
+		CauseFarEnd:          "mTLS leaves the mesh; nothing is known of the far end",
+		CauseOwnTLS:          "no TLS of the mesh's; the port is declared to carry the application's own",
 		CauseAmbient:         "ztunnel carries this connection: not judged as a sidecar",
 	}[e.Cause]
 	switch {
@@ -298,6 +376,23 @@ func wireText(e Endpoint) string {
 		text = "plaintext"
 	}
 	return text
+}
+
+// routes tells where VirtualServices lead what is sent to the service itself.
+func (tr *trace) routes(q *call) {
+	if q.s == nil || q.target.Subset != "" || q.c.capture != mesh.CaptureSidecar {
+		return
+	}
+	for _, v := range q.r.routes[q.s.Hostname] {
+		if !q.r.importsRoute(q.c, v) || !slices.ContainsFunc(v.Hosts, func(h string) bool { return hostCovers(q.r.routeHost(h, v.Ref.Namespace), q.s.Hostname) }) {
+			continue
+		}
+		for _, d := range v.Destinations {
+			if d.Subset != "" && q.r.routeHost(d.Host, v.Ref.Namespace) == q.s.Hostname {
+				tr.add(Reason{Step: StepClient, Cause: CauseRoutes}, &v.Object, "routes to subset %s, which has a verdict of its own", d.Subset)
+			}
+		}
+	}
 }
 
 // names lists the first workloads of a class.

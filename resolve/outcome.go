@@ -44,6 +44,8 @@ func meet(c *caller, sends mesh.ClientMode, tls *mesh.ClientTLS, g group) (Wire,
 
 func meetBare(sends mesh.ClientMode, g group) (Wire, Cause) {
 	switch {
+	case sends == mesh.ClientIstioMutual && g.far:
+		return WireMTLS, CauseFarEnd
 	case sends == mesh.ClientIstioMutual && g.excluded:
 		return WireRefused, CauseMTLSNotCaptured
 	case sends == mesh.ClientIstioMutual:
@@ -162,13 +164,20 @@ const inboundPort = 15006
 // port, the application gets what is sent: InboundTCP or InboundOpaque.
 func (r *Resolver) Inbound(w *mesh.Workload, number uint32, a Attempt) InboundOutcome {
 	i, ok := r.workload[w]
-	if !ok || r.workloads[i].Capture == mesh.CaptureNone || !w.Inbound.Captures(number) {
+	if !ok {
 		return inboundPlain(ProtocolTCP, a)
 	}
-	if number == inboundPort {
+	own := &r.workloads[i]
+	at := own.Capture
+	if at == mesh.CaptureSidecar {
+		at, _ = r.captureOf(own, number)
+	}
+	switch {
+	case at == mesh.CaptureNone:
+		return inboundPlain(ProtocolTCP, a)
+	case number == inboundPort:
 		return InboundBlackHole
 	}
-	own := &r.workloads[i]
 	s, p := r.behind(own, number)
 	class, _ := r.declared(own, p, number)
 	return Inbound(r.serverPolicy(own, s, p, number).mode, class, a, r.dialect)

@@ -39,24 +39,24 @@ func (r *Resolver) addScoped(s *scoped, i int) {
 
 // ageTie names the rule by which winner comes before loser in Snapshot order.
 func ageTie(winner, loser *mesh.Object) TieBreak {
-	if winner.Created.Before(loser.Created) {
+	if winner.Age(loser) < 0 {
 		return TieOldest
 	}
 	return TieName
 }
 
-// settleCurrent computes a workload's effective mode:
+// settleLabels computes the effective mode of a workload with these labels:
 //
 //   - start with PERMISSIVE, decided by nobody
 //   - overwrite it with the mesh's, then the namespace's, then the workload's mode, each unless it is UNSET
 //   - of several policies in one scope the oldest counts, then the first by name; the others are ignored whole
 //
 // Source: semantics M1 to M5, M8.
-func (r *Resolver) settleCurrent(w *workload) settled {
-	out := settled{policy: r.currentScope(w.ns), selected: None}
-	for _, i := range r.policies[w.ns.id].selected {
+func (r *Resolver) settleLabels(ns *namespace, labels map[string]string) settled {
+	out := settled{policy: r.currentScope(ns), selected: None}
+	for _, i := range r.policies[ns.id].selected {
 		pa := r.snap.PeerAuthentications[i]
-		if !selects(pa.Selector, w.Labels) {
+		if !selects(pa.Selector, labels) {
 			continue
 		}
 		if out.selected != None {
@@ -85,20 +85,26 @@ func (r *Resolver) currentScope(ns *namespace) scoped {
 	return out
 }
 
-// currentPolicy is the mode of one workload port: portLevelMtls of the workload's one policy, else the workload's mode.
-// Ztunnel knows no DISABLE: what is not STRICT is PERMISSIVE there (semantics M6, M49).
+// currentPolicy is the mode of one workload port. Ztunnel knows no DISABLE: what is not STRICT is PERMISSIVE there
+// (semantics M49).
 func (r *Resolver) currentPolicy(w *workload, port uint32) scoped {
-	known := r.settled[w.id]
-	out := known.policy
-	if known.selected != None {
-		for _, p := range r.snap.PeerAuthentications[known.selected].Ports {
-			if p.Port == port && p.Mode != mesh.ModeUnset {
-				out = scoped{policy: known.selected, mode: p.Mode, tie: known.tie}
-			}
-		}
-	}
+	out := r.portMode(r.settled[w.id], port)
 	if w.Capture == mesh.CaptureAmbient && out.mode == mesh.ModeDisable {
 		out.mode = mesh.ModePermissive
+	}
+	return out
+}
+
+// portMode is portLevelMtls of the workload's one policy, else the workload's mode (semantics M6).
+func (r *Resolver) portMode(known settled, port uint32) scoped {
+	out := known.policy
+	if known.selected == None {
+		return out
+	}
+	for _, p := range r.snap.PeerAuthentications[known.selected].Ports {
+		if p.Port == port && p.Mode != mesh.ModeUnset {
+			out = scoped{policy: known.selected, mode: p.Mode, tie: known.tie}
+		}
 	}
 	return out
 }

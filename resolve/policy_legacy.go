@@ -15,12 +15,13 @@ func (r *Resolver) indexLegacyPolicies() {
 	for i := range order {
 		order[i] = int32(i)
 	}
-	if r.dialect < mesh.Dialect14 {
-		slices.SortStableFunc(order, func(a, b int32) int {
-			pa, pb := r.snap.Policies[a].Ref, r.snap.Policies[b].Ref
-			return cmp.Or(cmp.Compare(pa.Namespace, pb.Namespace), cmp.Compare(pa.Name, pb.Name))
-		})
-	}
+	slices.SortStableFunc(order, func(a, b int32) int {
+		pa, pb := &r.snap.Policies[a].Object, &r.snap.Policies[b].Object
+		if r.dialect < mesh.Dialect14 {
+			return cmp.Or(cmp.Compare(pa.Ref.Namespace, pb.Ref.Namespace), cmp.Compare(pa.Ref.Name, pb.Ref.Name))
+		}
+		return legacyOlder(pa, pb)
+	})
 	byTarget := map[string][]int32{}
 	for _, i := range order {
 		p := r.snap.Policies[i]
@@ -39,6 +40,12 @@ func (r *Resolver) indexLegacyPolicies() {
 		s := &r.services[i]
 		s.targeted = byTarget[s.Hostname]
 	}
+}
+
+// legacyOlder orders as 1.1 to 1.4 do: by age, then by the one string name.namespace, in which "foo-x.ns" comes before
+// "foo.ns" (semantics L9, L26).
+func legacyOlder(a, b *mesh.Object) int {
+	return cmp.Or(a.Age(b), strings.Compare(a.Ref.Name+"."+a.Ref.Namespace, b.Ref.Name+"."+b.Ref.Namespace))
 }
 
 func (r *Resolver) addLegacyNamespace(ns *nsPolicies, i int32) {

@@ -73,8 +73,18 @@ var protocols = map[string]Protocol{
 }
 
 func namedProtocol(name string, d mesh.Dialect) Protocol {
-	if p, ok := protocols[strings.ToLower(name)]; ok {
-		return p
+	// Lower case without a string of its own: this is asked for every endpoint behind an ingress listener.
+	var lower [len("http_proxy")]byte
+	if len(name) <= len(lower) {
+		for i := range len(name) {
+			lower[i] = name[i]
+			if 'A' <= name[i] && name[i] <= 'Z' {
+				lower[i] += 'a' - 'A'
+			}
+		}
+		if p, ok := protocols[string(lower[:len(name)])]; ok {
+			return p
+		}
 	}
 	if d == mesh.Dialect11 || d == mesh.Dialect12 {
 		return Protocol{ProtocolTCP, "TCP"}

@@ -15,6 +15,11 @@ func randomMesh(rng *rand.Rand, d mesh.Dialect) *mesh.Snapshot {
 	g := &generator{rng: rng, s: &mesh.Snapshot{Dialect: d, Config: mesh.DefaultConfig()}}
 	g.config()
 	for _, ns := range []string{"a", "b", "c", "istio-system"} {
+		if g.one(2) {
+			n := &mesh.Namespace{Object: g.object(mesh.KindNamespace, ""), Capture: pickOne(g, mesh.CaptureNone, mesh.CaptureSidecar, mesh.CaptureAmbient)}
+			n.Ref.Name = ns
+			g.s.Namespaces = append(g.s.Namespaces, n)
+		}
 		g.workloads(ns)
 		g.services(ns)
 	}
@@ -22,6 +27,7 @@ func randomMesh(rng *rand.Rand, d mesh.Dialect) *mesh.Snapshot {
 	g.s.Policies = fill(g, 6, g.policy)
 	g.s.DestinationRules = fill(g, 7, g.rule)
 	g.s.Sidecars = fill(g, 2, g.sidecar)
+	g.s.VirtualServices = fill(g, 2, g.virtualService)
 	g.sort()
 	return g.s
 }
@@ -85,6 +91,12 @@ func (g *generator) workloads(ns string) {
 			w.TLSMode = mesh.TLSModeIstio
 		}
 		if g.one(8) {
+			w.Router, w.TLSMode = w.Capture == mesh.CaptureSidecar, "disabled"
+		}
+		if g.one(8) {
+			w.Replicas = 0
+		}
+		if g.one(8) {
 			w.Inbound.Exclude = []uint32{8080}
 		}
 		if g.one(8) {
@@ -99,6 +111,12 @@ func (g *generator) services(ns string) {
 		s := &mesh.Service{Hostname: name + "." + ns + ".svc.cluster.local", Selector: map[string]string{"app": name}}
 		s.Object = mesh.Object{Ref: mesh.Ref{Kind: mesh.KindService, Namespace: ns, Name: name}}
 		s.Ports = []mesh.Port{{Name: "http", Number: 80, TargetNumber: 8080}, {Name: "tcp-x", Number: 90, TargetNumber: 9090}, {Name: "dns", Number: 53, Transport: "UDP"}}
+		if g.one(3) {
+			s.Ports = append(s.Ports, mesh.Port{Name: "dns-tcp", Number: 53}, mesh.Port{Name: "udp-x", Number: 99}, mesh.Port{Name: "https", Number: 443, TargetNumber: 8080})
+		}
+		if g.one(10) {
+			s.Resolution, s.Selector, s.ExternalName = mesh.ResolutionExternalName, nil, pickOne(g, "foo.a.svc.cluster.local", "bar.b.svc.cluster.local", "www.example.com")
+		}
 		if g.one(6) {
 			s.Resolution = mesh.ResolutionPassthrough
 		}
@@ -171,6 +189,9 @@ func (g *generator) tls() *mesh.ClientTLS {
 	if g.one(4) {
 		t.CredentialName = "cred"
 	}
+	if g.one(4) {
+		t.SubjectAltNames = []string{"spiffe://cluster.local/ns/" + g.ns() + "/sa/sa"}
+	}
 	return t
 }
 
@@ -198,11 +219,29 @@ func (g *generator) rule() *mesh.DestinationRule {
 	return d
 }
 
+func (g *generator) virtualService() *mesh.VirtualService {
+	v := &mesh.VirtualService{Object: g.object(mesh.KindVirtualService, g.ns())}
+	v.Hosts = []string{pickOne(g, "foo", "foo.a.svc.cluster.local", "shop.example.com", "*.example.com")}
+	v.ExportTo = pickOne(g, nil, []string{"."}, []string{"a"})
+	for range 1 + g.rng.IntN(2) {
+		v.Destinations = append(v.Destinations, mesh.RouteDestination{Host: pickOne(g, "foo", "bar.b.svc.cluster.local", "x.example.com"),
+			Subset: pickOne(g, "", "v1"), Port: pickOne[uint32](g, 0, 80, 90)})
+	}
+	return v
+}
+
 func (g *generator) sidecar() *mesh.Sidecar {
 	s := &mesh.Sidecar{Object: g.object(mesh.KindSidecar, g.ns())}
 	s.Egress = pickOne(g, nil, []string{"./*"}, []string{"a/*", "istio-system/*"}, []string{"*/foo.a.svc.cluster.local"}, []string{"~/*"})
 	if g.one(3) {
 		s.Selector = map[string]string{"app": "foo"}
+	}
+	if g.one(3) && s.Egress != nil {
+		s.EgressPorts = make([]uint32, len(s.Egress))
+		s.EgressPorts[0] = 80
+	}
+	if g.one(3) {
+		s.Ingress = []mesh.IngressListener{{Port: 8080, Protocol: pickOne(g, "HTTP", "TCP", "HTTPS"), HasTLS: g.one(2)}}
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/oarlock/oarlock/mesh"
 )
@@ -18,6 +19,11 @@ func (c *caller) labels() map[string]string {
 		return nil
 	}
 	return c.w.Labels
+}
+
+// captures says whether the client has a sidecar that sees what it sends to a port.
+func (c *caller) captures(port uint32) bool {
+	return c.capture != mesh.CaptureNone && c.w.Outbound.Captures(port)
 }
 
 // caller finds a client. A workload that is not of this snapshot counts as a caller without a sidecar.
@@ -54,11 +60,11 @@ func (r *Resolver) toService(c *caller, t Target, tr *trace) Verdict {
 	if s.Resolution == mesh.ResolutionExternalName && !r.dialect.Legacy() {
 		return r.toAlias(c, t, s, tr)
 	}
-	k := slices.IndexFunc(s.ports, func(p port) bool { return p.Number == t.Port })
-	if k < 0 {
+	p := s.port(t.Port, t.UDP)
+	if p == nil {
 		return r.noPort(c, t, tr)
 	}
-	return r.toPort(c, t, s, &s.ports[k], tr)
+	return r.toPort(c, t, s, p, tr)
 }
 
 // call is one call on its way to a verdict.
@@ -75,7 +81,7 @@ type call struct {
 
 // toPort resolves a call of one port of a service.
 func (r *Resolver) toPort(c *caller, t Target, s *service, p *port, tr *trace) Verdict {
-	if p.protocol.Class == ProtocolUDP {
+	if !p.captured {
 		tr.udp(p)
 		return Verdict{Status: StatusNotCaptured, Server: ServerDisable, Wire: WireUnknown, Outbound: OutboundDirect, Cause: CauseUDP, Policy: None, Rule: None}
 	}
@@ -84,12 +90,10 @@ func (r *Resolver) toPort(c *caller, t Target, s *service, p *port, tr *trace) V
 	q.sum.legacyWords = r.dialect == mesh.Dialect12 || r.dialect == mesh.Dialect13
 	q.meetEndpoints()
 	if q.sum.groups == 0 {
-		g := r.assumed(s, p)
-		tr.assumed(s, p, g)
-		q.meet(g)
+		q.meetAssumed()
 	}
 	v := q.sum.verdict(&q.send)
-	if t.Subset != "" && q.send.subset == nil {
+	if t.Subset != "" && q.send.subset == nil && q.send.outbound == OutboundCluster {
 		v.Status, v.Wire, v.Cause = StatusConflict, WireRefused, CauseNoSubset
 	}
 	tr.finish(&q, v)
@@ -108,7 +112,13 @@ func (q *call) meetEndpoints() {
 		return
 	case q.target.Subset != "" && q.send.subset != nil:
 		labels = q.send.subset.Labels
-	case q.tr == nil:
+	}
+	q.meetAll(labels)
+}
+
+// meetAll meets the endpoints with these labels; a class at once where nobody asks for one endpoint.
+func (q *call) meetAll(labels map[string]string) {
+	if labels == nil && q.tr == nil && !q.send.names() {
 		for _, g := range q.p.groups {
 			q.meet(g)
 		}
@@ -119,6 +129,24 @@ func (q *call) meetEndpoints() {
 			q.meetOne(w)
 		}
 	}
+}
+
+// meetAssumed stands in for endpoints where none is known. In the legacy dialects an ExternalName is a host like any other,
+// and what it names may be a service of the mesh.
+func (q *call) meetAssumed() {
+	for _, i := range q.r.byHost[q.s.ExternalName] {
+		if p := q.r.services[i].port(q.p.Number, false); q.s.Resolution == mesh.ResolutionExternalName && p != nil && len(p.groups) > 0 {
+			q.tr.alias(q.s, q.r.services[i].Service)
+			q.s, q.p = &q.r.services[i], p
+			if q.meetAll(nil); q.sum.groups > 0 {
+				return
+			}
+			break
+		}
+	}
+	g := q.r.assumed(q.s, q.p)
+	q.tr.assumed(q, g)
+	q.meet(g)
 }
 
 func (q *call) meetOne(w int32) {
@@ -139,20 +167,58 @@ func (q *call) meet(g group) {
 			starts = q.r.starts(&q.send, g)
 		}
 		wire, cause = meet(q.c, starts, q.send.tls, g)
+		wire, cause = q.otherwise(g, starts, wire, cause)
 	}
 	q.sum.add(g, starts, wire, cause)
 	q.tr.endpoint(q.r, g, Endpoint{Sends: starts, Wire: wire, Cause: cause})
 }
 
-// toAlias follows an ExternalName to the service that it names, or out of the registry.
+// otherwise has what the two sides alone do not show: the server's identity, and TLS of the application's own.
+func (q *call) otherwise(g group, starts mesh.ClientMode, wire Wire, cause Cause) (Wire, Cause) {
+	name := q.p.protocol.Name
+	switch {
+	case wire == WireMTLS && starts == mesh.ClientIstioMutual && q.send.names() && !q.named(g):
+		return WireRefused, CauseServerIdentity
+	case wire == WirePlaintext && cause == CauseMatch && (name == "HTTPS" || name == "TLS"):
+		return WireTLS, CauseOwnTLS
+	}
+	return wire, cause
+}
+
+// named says whether the rule's subjectAltNames name the endpoint's identity, or nothing is known of that.
+func (q *call) named(g group) bool {
+	if g.first == None || q.r.workloads[g.first].ServiceAccount == "" {
+		return true
+	}
+	w := &q.r.workloads[g.first]
+	for _, san := range q.send.tls.SubjectAltNames {
+		rest, ok := strings.CutPrefix(san, "spiffe://")
+		td, path, _ := strings.Cut(rest, "/")
+		path, ok2 := strings.CutPrefix(path, "ns/")
+		ns, account, _ := strings.Cut(path, "/sa/")
+		if ok && ok2 && td == q.r.snap.Config.TrustDomain && ns == w.ns.name && account == w.ServiceAccount {
+			return true
+		}
+	}
+	return false
+}
+
+// toAlias follows an ExternalName, by way of others, to the service that it names, or out of the registry.
 func (r *Resolver) toAlias(c *caller, t Target, s *service, tr *trace) Verdict {
-	for _, i := range r.byHost[s.ExternalName] {
-		if o := &r.services[i]; o.Resolution != mesh.ResolutionExternalName {
+	name := s.ExternalName
+	for range 8 { // aliases of aliases; a circle ends somewhere
+		list := r.byHost[name]
+		if len(list) == 0 {
+			break
+		}
+		o := &r.services[list[0]]
+		if o.Resolution != mesh.ResolutionExternalName {
 			tr.alias(s, o.Service)
 			return r.toService(c, Target{Service: o.Service, Port: t.Port}, tr)
 		}
+		name = o.ExternalName
 	}
-	return r.toHost(c, Target{Host: s.ExternalName, Port: t.Port}, tr)
+	return r.toHost(c, Target{Host: name, Port: t.Port}, tr)
 }
 
 // toPod resolves a call of a pod IP: no sidecar knows it as a service, so it passes through as plaintext (semantics M46),
@@ -164,9 +230,13 @@ func (r *Resolver) toPod(c *caller, t Target, tr *trace) Verdict {
 	}
 	w := &r.workloads[i]
 	s, p := r.behind(w, t.Port)
+	if s != nil && s.Headless() && p.protocol.Class == ProtocolTCP && c.capture == mesh.CaptureSidecar && r.sees(c, s, p.Number) {
+		// Sidecars listen on each pod's address for the TCP ports of headless services.
+		return r.toPort(c, Target{Service: s.Service, Port: p.Number, Workload: t.Workload}, s, p, tr)
+	}
 	g := group{first: i, count: 1, target: t.Port, capture: w.Capture, policy: scoped{policy: None, mode: mesh.ModeDisable}}
-	if w.Capture == mesh.CaptureSidecar && !w.Inbound.Captures(t.Port) {
-		g.capture, g.excluded = mesh.CaptureNone, true
+	if w.Capture == mesh.CaptureSidecar {
+		g.capture, g.excluded = r.captureOf(w, t.Port)
 	}
 	if g.capture != mesh.CaptureNone {
 		g.policy = r.serverPolicy(w, s, p, t.Port)
@@ -176,12 +246,16 @@ func (r *Resolver) toPod(c *caller, t Target, tr *trace) Verdict {
 		p = &r.unlisted
 	}
 	q := call{r: r, c: c, target: t, s: s, p: p, tr: tr, send: sending{outbound: OutboundDirect, from: None}}
-	if c.capture != mesh.CaptureNone {
+	if c.captures(t.Port) {
 		q.send.outbound, q.send.cause = r.unknownDestination(c), CauseHidden
 	}
 	tr.pod(c, w, q.send.outbound)
 	q.meet(g)
 	v := q.sum.verdict(&q.send)
+	if t.Port == inboundPort && w.Capture == mesh.CaptureSidecar {
+		v.Status, v.Wire, v.Cause, v.Refused = StatusConflict, WireRefused, CauseProxyPort, 1
+		tr.proxyPort()
+	}
 	tr.finish(&q, v)
 	return v
 }
@@ -191,7 +265,7 @@ func (r *Resolver) behind(w *workload, target uint32) (*service, *port) {
 	for _, i := range w.services {
 		s := &r.services[i]
 		for k := range s.ports {
-			if n, ok := s.ports[k].TargetOn(w.Workload); ok && n == target && s.ports[k].protocol.Class != ProtocolUDP {
+			if n, ok := s.ports[k].TargetOn(w.Workload); ok && n == target && s.ports[k].captured {
 				return s, &s.ports[k]
 			}
 		}
@@ -201,8 +275,8 @@ func (r *Resolver) behind(w *workload, target uint32) (*service, *port) {
 
 // toHost resolves a call of a host that is in no registry.
 func (r *Resolver) toHost(c *caller, t Target, tr *trace) Verdict {
-	v := Verdict{Server: ServerDisable, Wire: WirePlaintext, Outbound: OutboundDirect, Cause: CauseExternal, Policy: None, Rule: None}
-	if c.capture != mesh.CaptureNone {
+	v := Verdict{Server: ServerDisable, Wire: WirePlaintext, Outbound: OutboundDirect, Cause: CauseUnregistered, Policy: None, Rule: None}
+	if c.captures(t.Port) {
 		v.Outbound = r.unknownDestination(c)
 	}
 	if v.Outbound == OutboundBlackHole {
@@ -217,7 +291,7 @@ func (r *Resolver) toHost(c *caller, t Target, tr *trace) Verdict {
 func (r *Resolver) noPort(c *caller, t Target, tr *trace) Verdict {
 	tr.noPort(t)
 	v := Verdict{Status: StatusConflict, Server: ServerDisable, Wire: WireRefused, Outbound: OutboundDirect, Cause: CauseNoPort, Policy: None, Rule: None}
-	if c.capture != mesh.CaptureNone {
+	if c.captures(t.Port) {
 		v.Outbound = r.unknownDestination(c)
 	}
 	return v
@@ -325,7 +399,7 @@ func (r *Resolver) Rule(c Client, s *mesh.Service) []*mesh.DestinationRule {
 func (r *Resolver) ruleFor(c Client, s *mesh.Service) *merged {
 	who := r.caller(c)
 	i, ok := r.service[s]
-	if !ok || who.capture == mesh.CaptureNone || !r.sees(&who, &r.services[i]) {
+	if !ok || who.capture == mesh.CaptureNone || !r.sees(&who, &r.services[i], 0) {
 		return nil
 	}
 	return r.inForce(&who, &r.services[i])
@@ -359,17 +433,16 @@ func (r *Resolver) ServerMode(w *mesh.Workload, s *mesh.Service, number uint32) 
 	var sp *port
 	if k, ok := r.service[s]; s != nil && ok {
 		svc = &r.services[k]
-		for j := range svc.ports {
-			if svc.ports[j].Number == number {
-				sp = &svc.ports[j]
-			}
-		}
-		if sp == nil {
+		if sp = svc.port(number, false); sp == nil {
 			return ServerDisable, None
 		}
 		target, _ = sp.TargetOn(w)
 	}
-	if own.Capture == mesh.CaptureNone || own.Capture == mesh.CaptureSidecar && !own.Inbound.Captures(target) {
+	at := own.Capture
+	if at == mesh.CaptureSidecar {
+		at, _ = r.captureOf(own, target)
+	}
+	if at == mesh.CaptureNone {
 		return ServerDisable, None
 	}
 	p := r.serverPolicy(own, svc, sp, target)

@@ -18,14 +18,18 @@ type Resolver struct {
 	distinct   bool // every namespace gets verdicts of its own
 
 	// What policies and rules say, by namespace.id and by workload. With replaces these alone.
-	policies  []nsPolicies
-	rules     []nsRules
-	rootRules *ruleIndex // current: private rules of the root namespace
-	settled   []settled
+	policies   []nsPolicies
+	rules      []nsRules
+	rulesNamed map[string][]int32 // for explanations: see nameRules
+	rootRules  *ruleIndex         // current: private rules of the root namespace
+	settled    []settled
 
 	services []service
 	service  map[*mesh.Service]int32
-	byHost   map[string][]int32 // services by hostname, in order
+	byHost   map[string][]int32                // services by hostname, in order
+	byVIP    map[string]int32                  // services by address
+	routes   map[string][]*mesh.VirtualService // by host that they lead to
+	aliases  []int32                           // ExternalName services, whose verdicts are those of others
 
 	workloads []workload // of the snapshot, then the inline endpoints of services
 	workload  map[*mesh.Workload]int32
@@ -93,6 +97,7 @@ type service struct {
 type port struct {
 	*mesh.Port
 	protocol Protocol
+	captured bool // TCP: a sidecar sees nothing else
 	groups   []group
 	unready  bool // original-destination balancing falls back to plaintext: no endpoint, or one labelled "disabled"
 	hint     scoped
@@ -111,6 +116,7 @@ type group struct {
 	disabled bool         // labelled tlsMode=disabled, or not at all
 	class    ProtocolClass
 	ownTLS   bool // a Sidecar's ingress listener terminates TLS of its own here (semantics M42)
+	far      bool // of a host outside the mesh
 }
 
 func (g group) like(o group) bool {
@@ -147,7 +153,9 @@ func New(s *mesh.Snapshot) *Resolver {
 	r.settled = make([]settled, len(r.workloads))
 	for i := range r.workloads {
 		w := &r.workloads[i]
-		w.scope = r.scopeOf(w.ns, w.Labels)
+		if !w.Router {
+			w.scope = r.scopeOf(w.ns, w.Labels)
+		}
 		r.settle(w)
 	}
 	for i := range r.services {
@@ -199,15 +207,25 @@ func (r *Resolver) indexServices() {
 	r.services = make([]service, len(r.snap.Services))
 	r.service = make(map[*mesh.Service]int32, len(r.snap.Services))
 	r.byHost = make(map[string][]int32, len(r.snap.Services))
+	r.byVIP = make(map[string]int32)
 	for i, s := range r.snap.Services {
 		ns := r.namespace(s.Ref.Namespace)
 		ns.services = append(ns.services, int32(i))
 		r.services[i] = service{Service: s, ns: ns, ports: make([]port, len(s.Ports))}
 		for j := range s.Ports {
-			r.services[i].ports[j] = port{Port: &s.Ports[j], protocol: PortProtocol(&s.Ports[j], r.dialect), hint: noPolicy}
+			p := &s.Ports[j]
+			r.services[i].ports[j] = port{Port: p, protocol: PortProtocol(p, r.dialect), captured: captured(p), hint: noPolicy}
 		}
 		r.service[s] = int32(i)
+		if s.Resolution == mesh.ResolutionExternalName {
+			r.aliases = append(r.aliases, int32(i))
+		}
 		r.byHost[s.Hostname] = append(r.byHost[s.Hostname], int32(i))
+		for _, a := range s.Addresses {
+			if _, taken := r.byVIP[a]; !taken {
+				r.byVIP[a] = int32(i)
+			}
+		}
 	}
 	for _, same := range r.byHost {
 		if len(same) > 1 {
@@ -255,7 +273,7 @@ func (r *Resolver) endpointsOf(s *service, byLabel map[[2]string][]int32) []int3
 			}
 		}
 		for _, i := range rarest {
-			if selects(s.Selector, r.workloads[i].Labels) {
+			if w := &r.workloads[i]; selects(s.Selector, w.Labels) && !w.scaledDown() {
 				out = append(out, i)
 			}
 		}
@@ -269,6 +287,25 @@ func (r *Resolver) endpointsOf(s *service, byLabel map[[2]string][]int32) []int3
 		out = append(out, r.addWorkload(w))
 	}
 	return out
+}
+
+// scaledDown says whether a controller runs no instance.
+func (w *workload) scaledDown() bool { return w.Template() && w.Replicas == 0 }
+
+// captured says whether sidecars see a port at all: they capture TCP and nothing else.
+func captured(p *mesh.Port) bool {
+	return (p.Transport == "" || p.Transport == "TCP") && !p.UDP()
+}
+
+// port finds a port by number; of two with one number the UDP port where udp, else the other.
+func (s *service) port(number uint32, udp bool) *port {
+	var found *port
+	for i := range s.ports {
+		if p := &s.ports[i]; p.Number == number && (found == nil || p.UDP() == udp) {
+			found = p
+		}
+	}
+	return found
 }
 
 // selects says whether every label of the selector is on the object. An empty selector selects everything.
@@ -285,7 +322,7 @@ func selects(selector, labels map[string]string) bool {
 func (r *Resolver) settle(w *workload) {
 	r.settled[w.id] = settled{policy: noPolicy, selected: None}
 	if !r.dialect.Legacy() {
-		r.settled[w.id] = r.settleCurrent(w)
+		r.settled[w.id] = r.settleLabels(w.ns, w.Labels)
 	}
 }
 
@@ -294,7 +331,7 @@ func (r *Resolver) groupEndpoints(s *service) {
 	for j := range s.ports {
 		p := &s.ports[j]
 		p.groups, p.unready = nil, false
-		if p.protocol.Class == ProtocolUDP {
+		if !p.captured {
 			continue
 		}
 		p.hint = r.serviceHint(s, p)
@@ -310,9 +347,10 @@ func (r *Resolver) groupEndpoints(s *service) {
 			}
 			p.groups = append(p.groups, g)
 		}
-		if len(p.groups) == 0 {
-			p.unready = true
-			p.groups = []group{r.assumed(s, p)}
+		if len(p.groups) == 0 && s.Resolution != mesh.ResolutionExternalName {
+			g := r.assumed(s, p)
+			p.unready = g.disabled
+			p.groups = []group{g}
 		}
 	}
 }
@@ -328,8 +366,9 @@ func (r *Resolver) endpoint(s *service, p *port, i int32) (group, bool) {
 		first: i, count: 1, target: target, capture: w.Capture,
 		istio: w.TLSMode == mesh.TLSModeIstio, disabled: w.TLSMode == "disabled",
 	}
-	if w.Capture == mesh.CaptureSidecar && !w.Inbound.Captures(target) {
-		g.capture, g.excluded = mesh.CaptureNone, true
+	g.far = s.External
+	if w.Capture == mesh.CaptureSidecar {
+		g.capture, g.excluded = r.captureOf(w, target)
 	}
 	g.class, g.ownTLS = r.declared(w, p, target)
 	g.policy = r.serverPolicy(w, s, p, target)
@@ -338,6 +377,19 @@ func (r *Resolver) endpoint(s *service, p *port, i int32) (group, bool) {
 		g.policy = scoped{policy: None, mode: mesh.ModeDisable}
 	}
 	return g, true
+}
+
+// captureOf says what stands before one port of a workload with a proxy: none where the proxy is a gateway, whose
+// listeners obey no policy, or where the port goes past it (excluded): by annotation, or because it is the proxy's own for
+// metrics and health, which the injector leaves out.
+func (r *Resolver) captureOf(w *workload, target uint32) (c mesh.Capture, excluded bool) {
+	switch {
+	case w.Router:
+		return mesh.CaptureNone, false
+	case !w.Inbound.Captures(target), target == 15020, target == 15021, target == 15090:
+		return mesh.CaptureNone, true
+	}
+	return mesh.CaptureSidecar, false
 }
 
 // declared gives the class of a workload port, and whether its listener has TLS of its own. The ingress listeners of a
@@ -364,16 +416,32 @@ func (r *Resolver) declared(w *workload, p *port, target uint32) (ProtocolClass,
 	return ProtocolAuto, false
 }
 
-// assumed is the endpoint by which a service port without known endpoints is judged: a meshed one for a Kubernetes
-// Service, none for a host outside.
+// assumed is the endpoint by which a service port without known endpoints is judged:
+//
+//   - of a Kubernetes Service with a selector, what its namespace gives a pod with those labels; a sidecar where the
+//     namespace is not known either
+//   - of a Service without a selector and of a host outside, one without a sidecar
 func (r *Resolver) assumed(s *service, p *port) group {
-	g := group{first: None, target: p.Number, capture: mesh.CaptureSidecar, istio: true, marked: p.hint.mode != mesh.ModeDisable, class: p.protocol.Class, policy: p.hint}
+	g := group{first: None, target: p.Number, disabled: true, class: p.protocol.Class, far: s.External, policy: scoped{policy: None, mode: mesh.ModeDisable}}
 	if p.TargetNumber != 0 {
 		g.target = p.TargetNumber
 	}
-	if s.Entry() || s.Resolution == mesh.ResolutionExternalName {
-		g.capture, g.istio, g.disabled, g.policy = mesh.CaptureNone, false, true, scoped{policy: None, mode: mesh.ModeDisable}
+	if s.Entry() || s.Resolution == mesh.ResolutionExternalName || len(s.Selector) == 0 {
+		return g
 	}
+	g.capture = mesh.CaptureSidecar
+	if ns := r.snap.Namespace(s.Ref.Namespace); ns != nil {
+		g.capture = ns.Capture
+	}
+	if g.capture == mesh.CaptureNone {
+		return g
+	}
+	g.policy = p.hint
+	if !r.dialect.Legacy() {
+		g.policy = r.portMode(r.settleLabels(s.ns, s.Selector), g.target)
+	}
+	g.istio = g.capture == mesh.CaptureSidecar
+	g.disabled, g.marked = !g.istio, g.policy.mode != mesh.ModeDisable
 	return g
 }
 
@@ -450,17 +518,23 @@ func (r *Resolver) ByAddress(ip string) *mesh.Workload {
 }
 
 // Services lists the services that match a name as a person types it from namespace ns: `foo`, `foo.ns1`,
-// `foo.ns1.svc`, the full hostname, or a ServiceEntry's host. An exact hostname wins over short names, the own namespace
+// `foo.ns1.svc`, the full hostname, a pod's name before that of its headless service, a cluster IP, or a ServiceEntry's host. An exact hostname wins over short names, the own namespace
 // over others, a ServiceEntry's wildcard comes last; several results mean that the name is ambiguous.
 func (r *Resolver) Services(name, ns string) []*mesh.Service {
 	if exact := r.byHost[name]; len(exact) > 0 {
 		return r.preferNamespace(exact, ns)
+	}
+	if i, ok := r.byVIP[name]; ok {
+		return []*mesh.Service{r.services[i].Service}
 	}
 	short, rest, dotted := strings.Cut(name, ".")
 	if dotted {
 		inNS, tail, _ := strings.Cut(rest, ".")
 		if tail == "" || tail == "svc" || tail == "svc."+r.snap.Config.ClusterDomain {
 			return r.preferNamespace(r.byHost[r.fqdn(short, inNS)], ns)
+		}
+		if pod := r.byHost[rest]; len(pod) > 0 && r.services[pod[0]].Headless() {
+			return r.preferNamespace(pod, ns) // POD.SERVICE.NAMESPACE.svc.DOMAIN
 		}
 		return r.preferNamespace(r.byHost[r.wildcardFor(name)], ns)
 	}

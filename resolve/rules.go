@@ -68,6 +68,7 @@ func (r *Resolver) indexRules() {
 			}
 		}
 	}
+	r.nameRules()
 	r.rootRules = newRuleIndex()
 	for id, list := range byNamespace {
 		r.indexNamespaceRules(int32(id), list)
@@ -272,6 +273,9 @@ func sameLabels(a, b map[string]string) bool { return len(a) == len(b) && select
 func (r *Resolver) indexLegacyRules(own *nsRules, list []int32) {
 	defaults := r.snap.Config.DefaultDestinationRuleExportTo
 	public := len(defaults) == 0 || slices.Contains(defaults, "*")
+	slices.SortStableFunc(list, func(a, b int32) int {
+		return legacyOlder(&r.snap.DestinationRules[a].Object, &r.snap.DestinationRules[b].Object)
+	})
 	for _, i := range list {
 		if own.local == nil {
 			own.local, own.exported = newRuleIndex(), newRuleIndex()

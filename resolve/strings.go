@@ -34,9 +34,9 @@ func (o Outbound) String() string {
 	return word(uint8(o), "cluster", "PassthroughCluster", "BlackHoleCluster", "direct")
 }
 
-// String gives none, oldest, name, newest or unspecified.
+// String gives none, oldest, name, newest, unspecified or last-name.
 func (t TieBreak) String() string {
-	return word(uint8(t), "none", "oldest", "name", "newest", "unspecified")
+	return word(uint8(t), "none", "oldest", "name", "newest", "unspecified", "last-name")
 }
 
 // String gives auto, HTTP, TCP or UDP.

@@ -53,7 +53,7 @@ func (t *Table) fill(class int, i int32) {
 }
 
 func (r *Resolver) toPortOrAlias(c *caller, s *service, p *port) Verdict {
-	t := Target{Service: s.Service, Port: p.Number}
+	t := Target{Service: s.Service, Port: p.Number, UDP: p.UDP()}
 	if s.Resolution == mesh.ResolutionExternalName && !r.dialect.Legacy() {
 		return r.toAlias(c, t, s, nil)
 	}
@@ -66,15 +66,17 @@ func (t *Table) Resolver() *Resolver { return t.r }
 // Classes lists the rows, callers without a sidecar last.
 func (t *Table) Classes() []Class { return t.classes }
 
-// Verdict gives one cell; false where the service has no such port.
+// Verdict gives one cell, of a UDP and a TCP port with one number the TCP port's; false where the service has no such port.
 func (t *Table) Verdict(class int, s *mesh.Service, number uint32) (Verdict, bool) {
 	i, ok := t.r.service[s]
 	if !ok {
 		return Verdict{}, false
 	}
-	for k := range t.r.services[i].ports {
-		if t.r.services[i].ports[k].Number == number {
-			return t.rows[class][t.r.services[i].ns.id][int(t.first[i])+k], true
+	svc := &t.r.services[i]
+	p := svc.port(number, false)
+	for k := range svc.ports {
+		if &svc.ports[k] == p {
+			return t.rows[class][svc.ns.id][int(t.first[i])+k], true
 		}
 	}
 	return Verdict{}, false

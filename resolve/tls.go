@@ -17,7 +17,11 @@ type sending struct {
 	auto     autoScope
 	endpoint mesh.ClientMode // current: what endpoints are marked by, which forgets a bare port entry (semantics M26)
 	cause    Cause           // why auto mTLS does not start, or why the service is out of reach
+	router   bool            // the client is a gateway
 }
+
+// names says whether the rule says who the server must be.
+func (s *sending) names() bool { return s.tls != nil && len(s.tls.SubjectAltNames) > 0 }
 
 // autoScope is how far auto mTLS decides.
 type autoScope uint8
@@ -104,10 +108,11 @@ func (r *Resolver) blockFor(m *merged, sub *subset, sp *mesh.Port, automatic boo
 // balancing says whether a cluster keeps the original destination, and whether the control plane looks at the service's
 // endpoints for that reason before it starts auto mTLS. The two differ: the first follows port entries and passes from the
 // service to its subsets, the second reads the top level alone, the subset's where there is one.
-func (r *Resolver) balancing(s *service, m *merged, sub *subset, sp *mesh.Port) (original, asked bool) {
+func (r *Resolver) balancing(s *service, snd *sending, sp *mesh.Port) (original, asked bool) {
 	const passthrough = "PASSTHROUGH"
-	original = s.Resolution == mesh.ResolutionPassthrough
-	asked = original
+	m, sub := snd.rule, snd.subset
+	asked = s.Resolution == mesh.ResolutionPassthrough
+	original = asked && !snd.router // gateways balance over the endpoints
 	if m == nil {
 		return original, asked
 	}
@@ -151,14 +156,19 @@ func markMode(p *mesh.TrafficPolicy, sp *mesh.Port) mesh.ClientMode {
 func (q *call) towards() {
 	r, c, s, p, out := q.r, q.c, q.s, q.p, &q.send
 	out.from = None
-	if c.capture == mesh.CaptureNone || !c.w.Outbound.Captures(p.Number) {
+	if !c.captures(p.Number) {
 		out.outbound = OutboundDirect
 		q.tr.direct(c, p)
 		return
 	}
-	if !r.sees(c, s) {
+	out.router = c.w.Router
+	if p.protocol.Class == ProtocolUDP || !r.sees(c, s, p.Number) {
 		out.outbound, out.cause = r.unknownDestination(c), CauseHidden
 		q.tr.hidden(q)
+		return
+	}
+	if c.capture == mesh.CaptureAmbient {
+		q.tr.ztunnel(c)
 		return
 	}
 	out.rule = r.inForce(c, s)
@@ -200,7 +210,7 @@ func (r *Resolver) autoFor(s *service, p *port, snd *sending) (autoScope, Cause)
 	case r.dialect.Legacy():
 		return r.autoLegacy(s, p)
 	}
-	original, asked := r.balancing(s, snd.rule, snd.subset, p.Port)
+	original, asked := r.balancing(s, snd, p.Port)
 	switch {
 	case asked && p.unready:
 		return autoNever, CauseHeadlessFallback
@@ -268,7 +278,7 @@ func (r *Resolver) noSocket(s *sending) bool {
 		return false
 	}
 	if t.CredentialName != "" {
-		return s.rule.selector == nil && !strings.HasPrefix(t.CredentialName, "configmap://") &&
+		return s.rule.selector == nil && !s.router && !strings.HasPrefix(t.CredentialName, "configmap://") &&
 			(t.Mode == mesh.ClientSimple || t.Mode == mesh.ClientMutual)
 	}
 	return t.Mode == mesh.ClientMutual && (t.ClientCertificate == "" || t.PrivateKey == "")

@@ -13,6 +13,7 @@ type Client struct {
 type Target struct {
 	Service  *mesh.Service
 	Port     uint32 // service port number with Service, workload port number with a pod IP, else as dialled
+	UDP      bool   // with Service: the UDP port of that number, where a TCP port has it too
 	Subset   string // subset of the DestinationRule in force; "" for the service itself
 	Workload *mesh.Workload
 	Host     string
@@ -87,6 +88,7 @@ const (
 	TieName                        // equally old (or of unknown age): name, then namespace
 	TieNewest                      // unmerged rules for one host: the last wins (semantics M21)
 	TieUnspecified                 // 1.1 to 1.3: Istio leaves it to chance; Oarlock takes the first by name
+	TieLastName                    // unmerged rules for one host, equally old or of unknown age: the last by name
 )
 
 // None is the Policy or Rule index of a Verdict that no object decided.

@@ -8,8 +8,17 @@ import (
 	"github.com/oarlock/oarlock/mesh"
 )
 
-// indexScopes sorts Sidecars by where they apply; the oldest of several counts.
+// indexScopes sorts Sidecars by where they apply, the oldest of several counts, and VirtualServices by where they lead.
 func (r *Resolver) indexScopes() {
+	r.routes = map[string][]*mesh.VirtualService{}
+	for _, v := range r.snap.VirtualServices {
+		for _, d := range v.Destinations {
+			host := r.routeHost(d.Host, v.Ref.Namespace)
+			if list := r.routes[host]; len(list) == 0 || list[len(list)-1] != v {
+				r.routes[host] = append(list, v)
+			}
+		}
+	}
 	for i, s := range r.snap.Sidecars {
 		ns := r.namespace(s.Ref.Namespace)
 		switch {
@@ -40,31 +49,68 @@ func (r *Resolver) scopeOf(ns *namespace, labels map[string]string) int32 {
 func (r *Resolver) Visible(c Client, s *mesh.Service) bool {
 	who := r.caller(c)
 	i, ok := r.service[s]
-	return ok && (who.capture == mesh.CaptureNone || r.sees(&who, &r.services[i]))
+	return ok && (who.capture == mesh.CaptureNone || r.sees(&who, &r.services[i], 0))
 }
 
-// sees is Visible for a client with a sidecar.
-func (r *Resolver) sees(c *caller, s *service) bool {
-	if !r.seesUncontested(c, s) {
+// sees is Visible for a client with a sidecar and one port of the service; 0 for any. What its Sidecar lists comes first;
+// what a VirtualService leads to is added where the list has no service with that host.
+func (r *Resolver) sees(c *caller, s *service, number uint32) bool {
+	if r.listed(c, s, number) {
+		return !s.contested || r.preferred(c, s)
+	}
+	return r.routed(c, s, number)
+}
+
+// listed applies exportTo and the egress hosts of the client's Sidecar.
+func (r *Resolver) listed(c *caller, s *service, number uint32) bool {
+	if !r.exportedTo(s, c.ns) {
 		return false
 	}
-	return !s.contested || r.preferred(c, s)
+	return c.w.scope == None || r.snap.Sidecars[c.w.scope].Egress == nil || importsHost(r.snap.Sidecars[c.w.scope], c.ns.name, s, number)
 }
 
-func (r *Resolver) seesUncontested(c *caller, s *service) bool {
-	return r.exportedTo(s, c.ns) && (c.w.scope == None || r.imports(r.snap.Sidecars[c.w.scope], c.ns, s))
-}
-
-// preferred says whether the client takes this one of several services with its hostname: its own namespace's first, then
-// a Kubernetes Service, then one exported by name, then the oldest.
+// preferred says whether the client takes this one of several listed services with its hostname: its own namespace's
+// first, then a Kubernetes Service, then one exported by name, then the oldest.
 func (r *Resolver) preferred(c *caller, s *service) bool {
 	for _, i := range r.byHost[s.Hostname] {
 		o := &r.services[i]
-		if o != s && r.seesUncontested(c, o) && r.before(c, o, s) {
+		if o != s && r.listed(c, o, 0) && r.before(c, o, s) {
 			return false
 		}
 	}
 	return true
+}
+
+// routed says whether a VirtualService that the client imports brings the service into its scope, with the ports that the
+// routes name. It brings one service of a host, and none where one is listed: the client's own namespace's, exported or
+// not, else a Kubernetes Service, else the oldest.
+func (r *Resolver) routed(c *caller, s *service, number uint32) bool {
+	if s.ns != c.ns && !r.exportedTo(s, c.ns) || !r.routeLeads(c, s, number) {
+		return false
+	}
+	for _, i := range r.byHost[s.Hostname] {
+		o := &r.services[i]
+		visible := o.ns == c.ns || r.exportedTo(o, c.ns)
+		if r.listed(c, o, 0) || o != s && visible && r.before(c, o, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// routeLeads says whether an imported VirtualService leads to a port of the service.
+func (r *Resolver) routeLeads(c *caller, s *service, number uint32) bool {
+	for _, v := range r.routes[s.Hostname] {
+		if !r.importsRoute(c, v) {
+			continue
+		}
+		for _, d := range v.Destinations {
+			if r.routeHost(d.Host, v.Ref.Namespace) == s.Hostname && (d.Port == 0 || d.Port == number || number == 0 && s.Port(d.Port) != nil) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (r *Resolver) before(c *caller, a, b *service) bool {
@@ -85,7 +131,7 @@ func (r *Resolver) before(c *caller, a, b *service) bool {
 		return ra < rb
 	}
 	// A ServiceEntry's service is named by its host there, so equally old ones differ in namespace alone.
-	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ns.name, b.ns.name), cmp.Compare(a.Ref.Name, b.Ref.Name)) < 0
+	return cmp.Or(a.Object.Age(&b.Object), cmp.Compare(a.ns.name, b.ns.name), cmp.Compare(a.Ref.Name, b.Ref.Name)) < 0
 }
 
 func (r *Resolver) exportList(s *service) []string {
@@ -117,32 +163,6 @@ func (r *Resolver) exportedTo(s *service, ns *namespace) bool {
 	return false
 }
 
-// imports applies a Sidecar's egress hosts: an entry "namespace/host" that matches, and no exclusion; or a VirtualService
-// that it imports and that leads to the service.
-func (r *Resolver) imports(sc *mesh.Sidecar, client *namespace, s *service) bool {
-	if sc.Egress == nil {
-		return true
-	}
-	if importsHost(sc, client.name, s.ns.name, s.Hostname) {
-		return true
-	}
-	for _, v := range r.snap.VirtualServices {
-		if r.leadsTo(v, s) && r.importsRoute(sc, client.name, v) {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Resolver) leadsTo(v *mesh.VirtualService, s *service) bool {
-	for _, d := range v.Destinations {
-		if r.routeHost(d.Host, v.Ref.Namespace) == s.Hostname {
-			return true
-		}
-	}
-	return false
-}
-
 // routeHost completes a short host of a VirtualService with its namespace.
 func (r *Resolver) routeHost(host, ns string) string {
 	if host == "" || strings.ContainsAny(host, ".:*") {
@@ -151,7 +171,9 @@ func (r *Resolver) routeHost(host, ns string) string {
 	return r.fqdn(host, ns)
 }
 
-func (r *Resolver) importsRoute(sc *mesh.Sidecar, client string, v *mesh.VirtualService) bool {
+// importsRoute says whether a client obeys a VirtualService: one for sidecars, exported to its namespace, and of which some
+// host covers or is covered by a host that its Sidecar lists.
+func (r *Resolver) importsRoute(c *caller, v *mesh.VirtualService) bool {
 	if len(v.Gateways) > 0 && !slices.Contains(v.Gateways, "mesh") {
 		return false
 	}
@@ -159,28 +181,51 @@ func (r *Resolver) importsRoute(sc *mesh.Sidecar, client string, v *mesh.Virtual
 	if len(list) == 0 {
 		list = r.snap.Config.DefaultVirtualServiceExportTo
 	}
-	if len(list) > 0 && !slices.Contains(list, "*") && !slices.Contains(list, client) && (!slices.Contains(list, ".") || v.Ref.Namespace != client) {
+	own := slices.Contains(list, ".") && v.Ref.Namespace == c.ns.name
+	if len(list) > 0 && !own && !slices.Contains(list, "*") && !slices.Contains(list, c.ns.name) {
 		return false
 	}
+	if c.w.scope == None || r.snap.Sidecars[c.w.scope].Egress == nil {
+		return true
+	}
 	for _, h := range v.Hosts {
-		if importsHost(sc, client, v.Ref.Namespace, r.routeHost(h, v.Ref.Namespace)) {
+		if namesHost(r.snap.Sidecars[c.w.scope], c.ns.name, v.Ref.Namespace, r.routeHost(h, v.Ref.Namespace)) {
 			return true
 		}
 	}
 	return false
 }
 
-func importsHost(sc *mesh.Sidecar, client, ns, host string) bool {
-	if excludesHost(sc, client, ns, host) {
+// importsHost applies the egress hosts to a port of a service, 0 for any: an entry "namespace/host" that matches, of a
+// listener for that port or for all, and no exclusion.
+func importsHost(sc *mesh.Sidecar, client string, s *service, number uint32) bool {
+	if excludesHost(sc, client, s.ns.name, s.Hostname) {
 		return false
 	}
-	for _, e := range sc.Egress {
-		in, name, ok := strings.Cut(e, "/")
-		if ok && !strings.HasPrefix(in, "~") && inNamespace(in, client, ns) && hostCovers(name, host) {
+	for k := range sc.Egress {
+		only := uint32(0)
+		if sc.EgressPorts != nil {
+			only = sc.EgressPorts[k]
+		}
+		has := only == 0 || only == number || number == 0 && s.Port(only) != nil
+		if has && entryCovers(sc.Egress[k], client, s.ns.name, s.Hostname) {
 			return true
 		}
 	}
 	return false
+}
+
+// namesHost is importsHost for the host of a route, which has no ports, and may be the wider of the two.
+func namesHost(sc *mesh.Sidecar, client, ns, host string) bool {
+	return !excludesHost(sc, client, ns, host) && slices.ContainsFunc(sc.Egress, func(e string) bool {
+		_, name, _ := strings.Cut(e, "/")
+		return entryCovers(e, client, ns, host) || entryCovers(e[:len(e)-len(name)]+"*", client, ns, host) && hostCovers(host, name)
+	})
+}
+
+func entryCovers(entry, client, ns, host string) bool {
+	in, name, ok := strings.Cut(entry, "/")
+	return ok && !strings.HasPrefix(in, "~") && inNamespace(in, client, ns) && hostCovers(name, host)
 }
 
 func excludesHost(sc *mesh.Sidecar, client, ns, host string) bool {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/oarlock/oarlock/manifest"
 	"github.com/oarlock/oarlock/mesh"
@@ -235,6 +236,45 @@ func TestMoving(t *testing.T) {
 	wg.Wait()
 	if r, err := d.Read(t.Context()); err != nil || len(r.Snapshot.PeerAuthentications) != 1 {
 		t.Errorf("after it settled: %v %v", r.Problems, err)
+	}
+}
+
+// TestKeptEmpty reads a file that somebody empties again and again before writing it: that is no mesh without policies.
+func TestKeptEmpty(t *testing.T) {
+	dir := folder(t, map[string]string{"a.yaml": "", "b.yaml": policy("b")})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	touch := func() {
+		written := time.Now().Add(-25 * time.Millisecond)
+		os.Chtimes(filepath.Join(dir, "a.yaml"), written, written)
+	}
+	touch()
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				touch()
+			}
+		}
+	})
+	d := mustOpen(t, yamldir.Options{}, dir)
+	r, err := d.Read(t.Context())
+	close(stop)
+	wg.Wait()
+	if err != nil || len(r.Problems) != 1 || r.Problems[0].Severity != mesh.Error || !strings.Contains(r.Problems[0].Message, "keeps changing") {
+		t.Errorf("%v %v", r.Problems, err)
+	}
+	// An empty file that stays as it is gets read, whatever its clock says.
+	for _, age := range []time.Duration{-time.Hour, 0, time.Hour} {
+		when := time.Now().Add(-age)
+		if err := os.Chtimes(filepath.Join(dir, "a.yaml"), when, when); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := d.Read(t.Context()); err != nil || len(r.Problems) != 0 {
+			t.Errorf("age %v: %v %v", age, r.Problems, err)
+		}
 	}
 }
 

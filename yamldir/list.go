@@ -224,29 +224,34 @@ func hash(content []byte) string {
 // systems are coarse, so a file that was written a moment ago must also be the same a little later, and an empty one much
 // later: many editors empty a file before they write it.
 func readSettled(ctx context.Context, name string) ([]byte, error) {
-	const tries, pause, coarse, emptied = 6, 20 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond
-	var last time.Time
-	for try := range tries {
-		if try > 0 {
-			select {
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-time.After(pause):
-			}
-		}
+	const pause, coarse, emptied, patience = 20 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond
+	var last, seen time.Time // the last time of writing, and when it was first met
+	for begin := time.Now(); ; {
 		content, modified, err := readOnce(name)
-		switch {
-		case errors.Is(err, errMoving):
-			continue
-		case err != nil:
+		if err != nil && !errors.Is(err, errMoving) {
 			return nil, err
-		case len(content) == 0 && try < tries-1 && time.Since(modified) < emptied:
-		case time.Since(modified) > coarse || modified.Equal(last):
-			return content, nil
 		}
-		last = modified
+		quiet := coarse
+		if len(content) == 0 {
+			quiet = emptied
+		}
+		now := time.Now()
+		switch {
+		case err != nil:
+		case now.Sub(modified) > quiet, modified.Equal(last) && now.Sub(seen) >= quiet:
+			return content, nil
+		case !modified.Equal(last):
+			last, seen = modified, now
+		}
+		if now.Sub(begin) > patience {
+			return nil, errMoving
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
 	}
-	return nil, errMoving
 }
 
 // readOnce reads a file and the time when it was last written; errMoving if that changed on the way.

@@ -290,8 +290,8 @@ func (a *app) lookupNamespace(c resolve.Client) string {
 	return "default"
 }
 
-// port finds a port of s by number or name.
-func port(s *mesh.Service, word string) (*mesh.Port, error) {
+// port finds a port of s by number or name; arg is the argument that names it.
+func (a *app) port(s *mesh.Service, arg, word string) (*mesh.Port, error) {
 	var known []string
 	for i := range s.Ports {
 		p := &s.Ports[i]
@@ -303,7 +303,26 @@ func port(s *mesh.Service, word string) (*mesh.Port, error) {
 	if len(known) == 0 {
 		return nil, usage(fmt.Errorf("find port %q of %s: the service has no port", word, s.Hostname), "")
 	}
-	return nil, usage(fmt.Errorf("find port %q of %s: it has %s", word, s.Hostname, strings.Join(known, ", ")), "")
+	try := ""
+	if p := nearestPort(s, word); p != nil {
+		try = a.again(arg, fmt.Sprintf("%s:%d", strings.TrimSuffix(arg, ":"+word), p.Number))
+	}
+	return nil, usage(fmt.Errorf("find port %q of %s: it has %s", word, s.Hostname, strings.Join(known, ", ")), try)
+}
+
+// nearestPort gives the port that is most like a word, or the only one; nil where none is.
+func nearestPort(s *mesh.Service, word string) *mesh.Port {
+	if len(s.Ports) == 1 {
+		return &s.Ports[0]
+	}
+	var names []string
+	for i := range s.Ports {
+		names = append(names, s.Ports[i].Name, fmt.Sprint(s.Ports[i].Number))
+	}
+	if i := slices.Index(names, nearest(word, names)); i >= 0 {
+		return &s.Ports[i/2]
+	}
+	return nil
 }
 
 // portWord gives "9080 (http)".

@@ -51,11 +51,16 @@ func (a *app) completeFlags(root *cobra.Command) {
 		"dialect": a.flags.dialect.words,
 		"color":   a.flags.color.words,
 		"fail-on": a.flags.failOn.words,
-		"output":  {"table", "wide", "json", "yaml"},
 	}
 	for flag, list := range fixed {
 		must(root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp)))
 	}
+	must(root.RegisterFlagCompletionFunc("output", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if cmd.Name() == "graph" {
+			return []string{"dot", "mermaid", "json"}, cobra.ShellCompDirectiveNoFileComp
+		}
+		return []string{"table", "wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp
+	}))
 	must(root.RegisterFlagCompletionFunc("namespace", func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		return a.complete(cmd, prefix, (*loaded).namespaces)
 	}))

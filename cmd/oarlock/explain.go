@@ -59,10 +59,7 @@ func runExplain(a *app, cmd *cobra.Command, args []string) error {
 	if format == "json" || format == "yaml" {
 		err = a.print(format, l.explanationDocument(x))
 	} else {
-		e := &explainer{l: l, x: x, width: textWidth, all: a.flags.verbose}
-		if a.width > 0 {
-			e.width = min(max(a.width, leastText), greatestText)
-		}
+		e := &explainer{l: l, x: x, width: a.textWidth(), all: a.flags.verbose}
 		e.write()
 		_, err = a.stdout.WriteString(e.b.String())
 	}
@@ -72,13 +69,25 @@ func runExplain(a *app, cmd *cobra.Command, args []string) error {
 	return err
 }
 
+// textWidth is where lines of text break.
+func (a *app) textWidth() int {
+	if a.width == 0 {
+		return textWidth
+	}
+	return min(max(a.width, leastText), greatestText)
+}
+
 // callee reads SERVICE[|SUBSET]:PORT: a service, or a pod's address, or a host that the mesh does not know.
 func (a *app) callee(l *loaded, arg, from string) (resolve.Target, error) {
 	if at, err := netip.ParseAddrPort(arg); err == nil {
 		t := resolve.Target{Port: uint32(at.Port()), Workload: l.resolver.ByAddress(at.Addr().String())}
-		if t.Workload == nil {
-			t.Host = at.Addr().String()
+		if t.Workload != nil {
+			return t, nil
 		}
+		if list := l.resolver.Services(at.Addr().String(), from); len(list) > 0 {
+			return resolve.Target{Service: list[0], Port: t.Port}, nil
+		}
+		t.Host = at.Addr().String()
 		return t, nil
 	}
 	name, portName := splitPort(arg)
@@ -91,22 +100,25 @@ func (a *app) callee(l *loaded, arg, from string) (resolve.Target, error) {
 		}
 		return resolve.Target{}, err
 	}
+	if number, err := strconv.ParseUint(portName, 10, 16); err == nil && s.Resolution == mesh.ResolutionExternalName && len(s.Ports) == 0 {
+		return resolve.Target{Service: s, Port: uint32(number)}, nil // an alias has the ports of what it stands for
+	}
 	p, err := a.onePort(s, arg, portName)
 	if err != nil {
 		return resolve.Target{}, err
 	}
-	return resolve.Target{Service: s, Port: p.Number, Subset: subset}, nil
+	return resolve.Target{Service: s, Port: p.Number, UDP: p.UDP(), Subset: subset}, nil
 }
 
 // onePort finds the port, which may be left unsaid where there is no choice.
 func (a *app) onePort(s *mesh.Service, arg, word string) (*mesh.Port, error) {
 	if word != "" {
-		return port(s, word)
+		return a.port(s, arg, word)
 	}
 	if len(s.Ports) == 1 {
 		return &s.Ports[0], nil
 	}
-	_, err := port(s, "")
+	_, err := a.port(s, arg, "")
 	if len(s.Ports) == 0 {
 		return nil, err
 	}

@@ -83,5 +83,19 @@ func clean(s string) string {
 	return b.String()
 }
 
+// shown is text of several lines for standard output: as it is for a program, which may be `patch`, and for a terminal
+// without what it would obey.
+func (a *app) shown(text string) string {
+	if a.width == 0 {
+		return text
+	}
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && r != '\r' && unprintable(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
+
 // unprintable includes the invisible characters that reorder text (U+202E and its kind) and invalid UTF-8.
 func unprintable(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }

@@ -120,6 +120,12 @@ func (a *app) limitTime(cmd *cobra.Command) error {
 func (a *app) end(err error, other exit) exit {
 	if ferr := a.stdout.Flush(); ferr != nil && !errors.Is(ferr, syscall.EPIPE) {
 		// A reader that has seen enough (`| head -1`) is no error.
+		if errors.Is(err, ferr) {
+			err = nil // the verb has met it already
+		}
+		if pe := (*os.PathError)(nil); errors.As(ferr, &pe) {
+			ferr = pe.Err
+		}
 		err = errors.Join(err, fmt.Errorf("write standard output: %w", ferr))
 	}
 	code := exitOK
@@ -196,6 +202,7 @@ func (a *app) verbs() []*cobra.Command {
 		newTLSCheckCommand(a),
 		newAuthnCommand(a),
 		newExplainCommand(a),
+		newMTLSCommand(a),
 		newEdgesCommand(a),
 		newGraphCommand(a),
 		newProbeCommand(a),

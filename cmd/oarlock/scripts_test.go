@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -36,12 +37,15 @@ func TestScripts(t *testing.T) {
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
-			case "root": // a folder without permission is open to root
+			case "root": // to whom a folder without permission is open
 				return os.Geteuid() == 0, nil
 			case "require": // what is missing on the machine is a failure
 				return os.Getenv("OARLOCK_REQUIRE") == "1", nil
+			case "full": // there is a device that has no room
+				_, err := os.Stat("/dev/full")
+				return err == nil, nil
 			}
-			return false, nil
+			return false, fmt.Errorf("no condition %q", cond)
 		},
 	})
 }

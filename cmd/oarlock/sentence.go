@@ -78,9 +78,9 @@ func autoClause(w resolve.Wire) string {
 	case resolve.WireMTLS:
 		return "auto mTLS starts mTLS, and the server takes it"
 	case resolve.WirePlaintext:
-		return "auto mTLS stays with plaintext, which is what the server takes"
+		return "auto mTLS stays with plaintext, and the server takes it"
 	case resolve.WireMixed:
-		return "auto mTLS starts mTLS where the endpoint has a sidecar, and sends plaintext elsewhere"
+		return "auto mTLS starts mTLS where the endpoint is labelled for it, and sends plaintext elsewhere"
 	}
 	return "auto mTLS decides"
 }
@@ -103,13 +103,23 @@ func placeClause(c resolve.Cause) string {
 	case resolve.CauseNoSubset:
 		return "the rule in force has no such subset"
 	case resolve.CauseHeadlessFallback:
-		return "an endpoint of the headless service is not labelled as meshed, so the client sends plaintext to all"
+		return "the client decides once for all endpoints, and not every one is labelled for mTLS, so it sends plaintext"
 	case resolve.CauseHint:
 		return "the server's namespace or mesh is DISABLE, so auto mTLS does not start"
 	case resolve.CauseExternal:
 		return "the service is outside the mesh, where auto mTLS does not apply"
 	case resolve.CauseCredentialIgnored:
 		return "the rule names a credential that sidecars ignore, so plaintext is sent"
+	case resolve.CauseServerIdentity:
+		return "the client's rule names other identities than the server has"
+	case resolve.CauseFarEnd:
+		return "the client starts mTLS with a host outside the mesh, of which nothing is known"
+	case resolve.CauseOwnTLS:
+		return "no TLS of the mesh's; the port is declared to carry the application's own"
+	case resolve.CauseUnregistered:
+		return "the mesh does not know the host"
+	case resolve.CauseProxyPort:
+		return "the port is the sidecar's own"
 	case resolve.CauseServerTLS:
 		return "the server's Sidecar ends TLS of its own on this port"
 	}

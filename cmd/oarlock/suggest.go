@@ -9,8 +9,8 @@ import (
 // again is this command with one argument exchanged, for a `try:` line; an empty old appends.
 func (a *app) again(old, with string) string {
 	words := []string{"oarlock"}
-	for _, w := range a.args {
-		if old != "" && w == old {
+	for i, w := range a.args {
+		if old != "" && w == old && !a.flagValue(i) {
 			w = with
 		}
 		words = append(words, quoteWord(w))
@@ -19,6 +19,28 @@ func (a *app) again(old, with string) string {
 		words = append(words, with)
 	}
 	return strings.Join(words, " ")
+}
+
+// same is this command, to be given once more.
+func (a *app) same() string {
+	words := []string{"oarlock"}
+	for _, w := range a.args {
+		words = append(words, quoteWord(w))
+	}
+	return strings.Join(words, " ")
+}
+
+// flagValue says whether an argument is the value of the flag before it: a folder may be called like the namespace in it.
+func (a *app) flagValue(i int) bool {
+	if i == 0 {
+		return false
+	}
+	switch a.args[i-1] {
+	case "-f", "--filename", "-n", "--namespace", "-o", "--output", "--dialect", "--color", "--fail-on", "--timeout",
+		"--mesh", "--kubeconfig", "--context":
+		return true
+	}
+	return false
 }
 
 // quoteWord quotes an argument for a shell where it needs that.
@@ -38,7 +60,11 @@ func (l *loaded) nearestClient(typed string) string {
 		// People type either form, and each should be near to itself.
 		names = append(names, w.Ref.Name, name)
 	}
+	names = append(names, outsideWord, outsideWord)
 	near := nearest(typed, names)
+	if i := strings.LastIndexByte(typed, '.'); near == "" && i > 0 {
+		near = nearest(typed[:i], names) // another namespace
+	}
 	for i := 0; i < len(names); i += 2 {
 		if names[i] == near {
 			return names[i+1]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -36,7 +37,7 @@ func (a *app) open(ctx context.Context) (*loaded, error) {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, unreadable(fmt.Errorf("read %s: %w", a.paths(), err), "")
+		return nil, a.late(err)
 	}
 	failed := a.printProblems(l.reading.Problems)
 	if l.snap.Documents == 0 {
@@ -62,9 +63,17 @@ func (a *app) load(ctx context.Context) (*loaded, error) {
 	}
 	reading, err := dir.Read(ctx)
 	if err != nil {
-		return nil, unreadable(err, "")
+		return nil, a.late(err)
 	}
 	return &loaded{dir, reading, reading.Snapshot, resolve.New(reading.Snapshot)}, nil
+}
+
+// late is an error of reading, which may be that --timeout is over.
+func (a *app) late(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("read %s: not done within %s", a.paths(), a.flags.timeout)
+	}
+	return unreadable(err, "")
 }
 
 // patience is how long work may take before it says on a terminal what it does.

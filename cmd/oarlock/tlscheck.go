@@ -104,6 +104,8 @@ func (t *tlsCheck) arguments(args []string) ([]resolve.Class, error) {
 			return t.classes(), nil
 		case strings.Contains(args[0], ":"): // no client's name has a port
 			return nil, serr
+		case asFailure(err, exitUsage).try == "":
+			err = usage(err, asFailure(serr, exitUsage).try)
 		}
 	}
 	if err == nil && len(args) == 2 {
@@ -122,7 +124,7 @@ func (t *tlsCheck) findService(arg, from string) (err error) {
 	if t.service, err = t.app.service(t.mesh, name, from); err != nil || portName == "" {
 		return err
 	}
-	t.port, err = port(t.service, portName)
+	t.port, err = t.app.port(t.service, arg, portName)
 	return err
 }
 
@@ -178,8 +180,11 @@ func (t *tlsCheck) shows(c resolve.Client, s *mesh.Service) bool {
 		return false
 	case t.service != nil:
 		return s == t.service
-	case s.External && t.mesh.snap.Dialect >= mesh.Dialect14:
+	case s.External && t.mesh.snap.Dialect >= mesh.Dialect14,
+		s.Resolution == mesh.ResolutionExternalName && t.mesh.snap.Dialect == mesh.Dialect14:
 		return false // 1.4 stopped listing what is outside the mesh
+	case t.compat:
+		return true // whatever a Sidecar hides
 	}
 	return t.mesh.resolver.Visible(c, s)
 }
@@ -190,7 +195,7 @@ func (t *tlsCheck) appendPorts(out []checkRow, c resolve.Client, s *mesh.Service
 		if t.port != nil && p != t.port {
 			continue
 		}
-		row := checkRow{host: s.Hostname, target: resolve.Target{Service: s, Port: p.Number, Subset: subset}, port: p}
+		row := checkRow{host: s.Hostname, target: resolve.Target{Service: s, Port: p.Number, UDP: p.UDP(), Subset: subset}, port: p}
 		if subset != "" {
 			row.host += "|" + subset
 		}
