@@ -156,8 +156,11 @@ func inspectLeaf(subject string, leaf *x509.Certificate, in inspection) []Findin
 	if life := leaf.NotAfter.Sub(leaf.NotBefore); left > 0 && in.now.After(leaf.NotBefore) && left < life/10 {
 		add(Warning, "it expires in %s, less than a tenth of its life", duration(left))
 	}
-	if leaf.IsCA {
-		add(Error, "it is the certificate of an authority, not of a workload")
+	switch {
+	case leaf.IsCA && len(leaf.URIs) > 0:
+		add(Error, "it is the certificate of an authority, which no SVID may be")
+	case leaf.IsCA:
+		add(Warning, "it is the certificate of an authority")
 	}
 	if len(leaf.URIs) > 1 {
 		add(Error, "it has %d URI names; an SVID has one", len(leaf.URIs))

@@ -73,6 +73,7 @@ func (p *Prober) Run(ctx context.Context) (*Result, error) {
 	}
 	attempts := q.plan()
 	q.tryAll(ctx, attempts)
+	q.tryAgain(ctx, attempts)
 	attempts = append(attempts, q.versions(ctx, attempts)...)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("probe %s: %w", p.Address, err)
@@ -153,6 +154,26 @@ func (p *Prober) versions(ctx context.Context, done []*trial) []*trial {
 	}
 	p.tryAll(ctx, out)
 	return out
+}
+
+// tryAgain gives handshakes that ran out of time another chance where others came through: a server that serves one at a time
+// may have been busy with another attempt of ours.
+func (p *Prober) tryAgain(ctx context.Context, trials []*trial) {
+	var late []*trial
+	speaks := false
+	for _, t := range trials {
+		speaks = speaks || t.TLS != nil
+		if t.Kind == TLS && t.Outcome == Timeout {
+			late = append(late, t)
+		}
+	}
+	if !speaks {
+		return
+	}
+	for _, t := range late {
+		*t = trial{version: t.version, Attempt: Attempt{Kind: t.Kind, ALPN: t.ALPN, Certificate: t.Certificate, Version: t.Version}}
+	}
+	p.tryAll(ctx, late)
 }
 
 // tryAll makes attempts, a few at a time.

@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -246,7 +247,7 @@ func TestFindings(t *testing.T) {
 	address := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*bad}})
 	r := Prober{Address: address, Roots: other.roots(), ALPN: []string{NoALPN}}.run(t)
 	for _, want := range []string{
-		"it expired 2 days ago", "did not issue the one before it", "certificate of an authority", "2 URI names", "capitals",
+		"it expired 2 days ago", "did not issue the one before it", "certificate of an authority, which", "2 URI names", "capitals",
 		"no SPIFFE ID", "does not allow a TLS server", "no chain to the roots",
 	} {
 		if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return strings.Contains(f.Text, want) && f.Severity == Error }) {
@@ -309,6 +310,33 @@ func TestCancel(t *testing.T) {
 	r, err := (&Prober{Address: address, Timeout: time.Minute, Silence: time.Second}).Run(ctx)
 	if r != nil || !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second {
 		t.Errorf("%v, %v after %v", r, err, time.Since(begin))
+	}
+}
+
+// TestOneAtATime has a server that serves one connection at a time and is held by one of ours until that gives up.
+func TestOneAtATime(t *testing.T) {
+	ca := newAuthority(t)
+	side := &sidecar{Strict, "http", ca.mutual(t), serveHTTP}
+	var busy sync.Mutex
+	held := false
+	address := listen(t, func(c net.Conn) {
+		busy.Lock()
+		defer busy.Unlock()
+		again, alpn, isTLS := look(c)
+		if isTLS && !held && slices.Contains(alpn, "istio-h2") {
+			held = true
+			io.Copy(io.Discard, again)
+			return
+		}
+		side.serve(again)
+	})
+	p := &Prober{Address: address, Timeout: 500 * time.Millisecond, Silence: 20 * time.Millisecond}
+	r, err := p.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, alpn := range DefaultALPN() {
+		wantOutcomes(t, r, map[string]string{alpn: "alert certificate_required"})
 	}
 }
 

@@ -51,6 +51,23 @@ func pair(t testing.TB) (client, server *net.TCPConn) {
 	return c.(*net.TCPConn), s.(*net.TCPConn)
 }
 
+// listenOnce accepts one connection on loopback.
+func listenOnce(t testing.TB) (address string, accepted <-chan net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	out := make(chan net.Conn, 1)
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			out <- c
+		}
+	}()
+	return l.Addr().String(), out
+}
+
 // TestHandshakeAfterSniffing has crypto/tls shake hands over a connection that was sniffed.
 func TestHandshakeAfterSniffing(t *testing.T) {
 	cert := selfSigned(t)

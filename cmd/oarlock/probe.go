@@ -33,8 +33,8 @@ func newProbeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "probe HOST:PORT",
 		Short: "What a server accepts, proven by trying: plaintext, TLS, mutual TLS",
-		Long: `What a server accepts, proven by trying, from this machine and past every sidecar of
-a client: plaintext, TLS without a client certificate, TLS with one (--cert and
+		Long: `What a server accepts, proven by trying from this machine, past every sidecar of a
+client: plaintext, TLS without a client certificate, TLS with one (--cert and
 --key), each ALPN, each version of TLS. Each attempt has a connection of its own.
 
 A server that says nothing by itself is sent a request, GET /, so that its answer
@@ -187,6 +187,8 @@ func plainCause(err error) error {
 func unreached(r *probe.Result) string {
 	a := r.Attempts[0]
 	switch {
+	case strings.HasSuffix(a.Detail, "no such host"):
+		return strings.TrimPrefix(a.Detail, "dial tcp: ") + "; names of services are known to a running mesh, which this version cannot ask"
 	case a.Detail != "":
 		return strings.TrimPrefix(a.Detail, "dial tcp: ")
 	case a.Outcome == probe.Timeout:
