@@ -1,4 +1,4 @@
-// Package sniff names a protocol from the first bytes of a connection without consuming them.
+// Package sniff tells what a connection speaks by a look at its first bytes, which stay there to be read.
 //
 //	c := sniff.NewConn(accepted)
 //	r, err := c.Sniff(sniff.Limits{FirstByte: 100 * time.Millisecond})
