@@ -213,6 +213,7 @@ func (a *app) verbs() []*cobra.Command {
 		newMTLSCommand(a),
 		newEdgesCommand(a),
 		newGraphCommand(a),
+		newProbeCommand(a),
 		newTestCommand(a),
 		newVersionCommand(a),
 	}

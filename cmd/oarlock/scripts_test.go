@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Cmds:                serverCommands(),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
 			env.Setenv("NO_COLOR", "")
@@ -38,6 +39,8 @@ func TestScripts(t *testing.T) {
 			switch cond {
 			case "root": // to whom a folder without permission is open
 				return os.Geteuid() == 0, nil
+			case "require": // what is missing on the machine is a failure
+				return os.Getenv("OARLOCK_REQUIRE") == "1", nil
 			case "full": // there is a device that has no room
 				_, err := os.Stat("/dev/full")
 				return err == nil, nil
