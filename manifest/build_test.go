@@ -472,7 +472,7 @@ func TestDialects(t *testing.T) {
 	pa, pol := paHead+"spec: {}\n---\n", polHead+"spec: {}\n---\n"
 	annotated := strings.Replace(mcHead, "  name: istio\n", "  name: istio\n  annotations: {oarlock.dev/dialect: \"1.1\"}\n", 1) + "---\n"
 	legacyGone := "warning f.yaml:%d:1: read Policy shop/default: Policy has no effect in the current dialect\n" +
-		"  convert it to a PeerAuthentication with `oarlock convert`, or read the mesh with --dialect 1.4\n"
+		"  write it as a PeerAuthentication, or read the mesh with --dialect 1.4\n"
 	for _, tc := range []struct {
 		name, text string
 		wanted     mesh.Dialect

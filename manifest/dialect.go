@@ -22,7 +22,7 @@ func (b *builder) foreignKind(o *mesh.Object) {
 	d := b.snap.Dialect
 	switch legacy := o.Ref.Kind != mesh.KindPeerAuthentication; {
 	case legacy && !d.Legacy():
-		b.warn(o, "convert it to a PeerAuthentication with `oarlock convert`, or read the mesh with --dialect 1.4",
+		b.warn(o, "write it as a PeerAuthentication, or read the mesh with --dialect 1.4",
 			"%s has no effect in the current dialect", o.Ref.Kind)
 	case !legacy && d.Legacy():
 		b.warn(o, "read the mesh with --dialect current", "PeerAuthentication has no effect in dialect %s", d)
