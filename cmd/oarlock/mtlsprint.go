@@ -149,6 +149,9 @@ anywhere.`,
 			ns := a.namespace()
 			if len(args) == 1 {
 				ns = args[0]
+				if known := l.namespaces(); !slices.Contains(known, ns) {
+					return usage(fmt.Errorf("find namespace %q: there is %s", ns, someOf(known)), a.againNear(ns, known))
+				}
 			}
 			rows := slices.DeleteFunc(change.List(l.snap), func(r change.Row) bool {
 				return ns != "" && r.Policy.Namespace != ns && r.Scope != change.ScopeMesh

@@ -21,6 +21,14 @@ func (a *app) again(old, with string) string {
 	return strings.Join(words, " ")
 }
 
+// againNear is this command with the name that is most like the one typed, "" where none is.
+func (a *app) againNear(typed string, names []string) string {
+	if near := nearest(typed, names); near != "" {
+		return a.again(typed, near)
+	}
+	return ""
+}
+
 // same is this command, to be given once more.
 func (a *app) same() string {
 	words := []string{"oarlock"}
