@@ -108,7 +108,11 @@ func targets(docs []Doc) []Question {
 	subsets = slices.Compact(subsets)
 	var out []Question
 	udp := map[Question]bool{} // no sidecar captures it
+	alias := map[string]bool{}
 	for _, d := range docs {
+		if d.Spec()["type"] == "ExternalName" {
+			alias[kubeHost(d)] = true
+		}
 		for _, h := range hosts(d) {
 			for _, p := range list(d.Spec()["ports"]) {
 				q := Question{Host: h, Port: servicePort(d, object(p))}
@@ -122,7 +126,7 @@ func targets(docs []Doc) []Question {
 	}
 	out = slices.DeleteFunc(out, func(q Question) bool {
 		q.Subset = ""
-		return udp[q]
+		return udp[q] || alias[q.Host]
 	})
 	slices.SortFunc(out, func(a, b Question) int { return strings.Compare(a.key(""), b.key("")) })
 	return slices.Compact(out)
@@ -132,10 +136,7 @@ func targets(docs []Doc) []Question {
 func hosts(d Doc) []string {
 	switch d.Kind() {
 	case "Service":
-		if d.Spec()["type"] == "ExternalName" {
-			return nil
-		}
-		return []string{d.Name() + "." + d.Namespace() + ".svc." + clusterDomain}
+		return []string{kubeHost(d)}
 	case "ServiceEntry":
 		var out []string
 		for _, h := range list(d.Spec()["hosts"]) {
@@ -145,6 +146,8 @@ func hosts(d Doc) []string {
 	}
 	return nil
 }
+
+func kubeHost(d Doc) string { return d.Name() + "." + d.Namespace() + ".svc." + clusterDomain }
 
 func servicePort(d Doc, port map[string]any) int {
 	if d.Kind() == "Service" {

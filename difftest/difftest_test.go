@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -20,7 +19,6 @@ import (
 var (
 	meshes = flag.Int("meshes", 5000, "how many random meshes to compare")
 	seed   = flag.Uint64("seed", 1, "what to make them from")
-	skip   = flag.String("skip", "", "regexp")
 	one    = flag.Int("mesh", -1, "compare this mesh of the seed alone")
 	shrink = flag.Duration("shrink", 40*time.Second, "how long a mesh with a difference may be shrunk")
 	most   = flag.Int("most", 3, "stop after this many meshes with a difference")
@@ -92,10 +90,6 @@ func compare(docs []Doc) (n int, diff []Difference, err error) {
 	d := Compare(theirs, ours)
 	for again := 0; again < 8 && len(d) > 0; again++ {
 		d = withoutChance(d, docs)
-	}
-	if *skip != "" {
-		re := regexp.MustCompile(*skip)
-		d = slices.DeleteFunc(d, func(d Difference) bool { return re.MatchString(d.Question + " I=" + d.Istio + " O=" + d.Oarlock) })
 	}
 	return len(theirs), d, nil
 }

@@ -134,13 +134,16 @@ func (g *generator) servicePort(declared bool, number, target int) map[string]an
 func (g *generator) internalEntry() {
 	ns := g.namespace()
 	host := g.pick("foo", "bar", "web") + "." + ns + ".svc." + clusterDomain
-	if g.chance(10) {
-		ns = g.namespace() // somebody else's host
+	if len(g.hosts) > 0 && g.chance(35) { // somebody else's host
+		host, ns = g.anyHost(), g.namespace()
 	}
 	spec := map[string]any{
 		"hosts": []any{host}, "ports": g.servicePorts(true),
 		"location":   g.weighted("MESH_INTERNAL", 92, "MESH_EXTERNAL"),
 		"resolution": g.weighted("STATIC", 80, "DNS", "NONE"),
+	}
+	if host[0] == '*' && spec["resolution"] == "DNS" {
+		spec["resolution"] = "STATIC"
 	}
 	g.entry(ns, spec)
 }
@@ -162,7 +165,7 @@ func (g *generator) externalEntry() {
 }
 
 func (g *generator) entry(ns string, spec map[string]any) {
-	if g.chance(25) {
+	if g.chance(40) {
 		if e := g.exportTo(ns); e != nil {
 			spec["exportTo"] = e
 		}
