@@ -13,7 +13,7 @@ test: ## every test of this module
 	go test ./...
 
 race: ## the packages with goroutines, under the race detector
-	go test -race ./manifest ./yamldir ./cmd/oarlock
+	go test -race ./manifest ./yamldir ./cmd/oarlock ./ca ./svid ./sniff ./probe ./meshtest
 
 lint: ## formatting, vet, staticcheck
 	test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && $(STATICCHECK) ./...
@@ -22,7 +22,7 @@ bench: ## six runs of every benchmark, summed up by benchstat
 	mkdir -p bin && go test -run '^$$' -bench . -benchmem -count=6 ./... > bin/bench.txt && $(BENCHSTAT) bin/bench.txt
 
 fuzz: ## each fuzz target for FUZZTIME
-	for p in ./manifest ./casefile; do for f in $$(go test -list "^Fuzz" $$p | grep "^Fuzz"); do go test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p || exit 1; done; done
+	for p in ./manifest ./casefile ./ca ./sniff ./accesslog; do for f in $$(go test -list "^Fuzz" $$p | grep "^Fuzz"); do go test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p || exit 1; done; done
 
 test-istio: ## random meshes against Istio's own code; a module of its own, slow to compile the first time
 	cd difftest && CGO_ENABLED=0 go test -trimpath -timeout 30m ./...

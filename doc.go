@@ -11,7 +11,15 @@
 //	change     an intent ("this namespace takes mTLS only") to the fewest changes of objects
 //	graph      who calls whom, as far as the manifests say, with the verdict on each edge
 //	casefile   a mesh and the verdicts expected of it, as one text file; `oarlock test` runs them
+//	probe      out-of-band handshakes: what a server really takes, whose certificate it shows
 //	meshtest   fixtures and contract suites; tests only
+//
+// Four packages are laid for the mesh that Oarlock will run itself; no command uses the first three yet:
+//
+//	ca         the authority of one trust domain: issue, bundle, rotate
+//	svid       keeps one workload's key and X.509-SVID fresh, and checks peers by it
+//	accesslog  the access log record, written and read in Istio's formats of each generation
+//	sniff      names a protocol from its first bytes without consuming them (probe's tests use it)
 //
 // # The journey of one policy
 //

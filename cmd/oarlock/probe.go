@@ -32,7 +32,7 @@ func newProbeCommand(a *app) *cobra.Command {
 	f := &probeFlags{}
 	cmd := &cobra.Command{
 		Use:   "probe HOST:PORT",
-		Short: "What a server accepts, proven by trying: plaintext, TLS, mutual TLS",
+		Short: "What a server accepts, proven by trying: plaintext, TLS, mTLS",
 		Long: `What a server accepts, proven by trying from this machine, past every sidecar of a
 client: plaintext, TLS without a client certificate, TLS with one (--cert and
 --key), each ALPN, each version of TLS. Each attempt has a connection of its own.
