@@ -273,7 +273,10 @@ func (r *Resolver) endpointsOf(s *service, byLabel map[[2]string][]int32) []int3
 			}
 		}
 		for _, i := range rarest {
-			if w := &r.workloads[i]; selects(s.Selector, w.Labels) && !w.scaledDown() {
+			w := &r.workloads[i]
+			// Istio gives WorkloadEntries to Services that it balances itself, and headless ones are not.
+			entry := w.Ref.Kind == mesh.KindWorkloadEntry && s.Headless()
+			if selects(s.Selector, w.Labels) && !w.scaledDown() && !entry {
 				out = append(out, i)
 			}
 		}
