@@ -17,6 +17,6 @@
 //
 // Left out, because the two sides mean different things by it (docs/decisions.md): UDP ports, ExternalName Services, the
 // clusters that Istio does not make for want of a DNS endpoint, auto mTLS towards a service of which no endpoint is known,
-// two services with one host in one namespace, Sidecar egress listeners with a port of their own, gateways and ambient.
+// two services with one host in one namespace, gateways and ambient.
 // An answer that Istio itself leaves to chance counts as equal where one of its answers is oarlock's.
 package difftest

@@ -293,6 +293,12 @@ func (g *generator) sidecar() {
 			hosts = append(hosts, g.egressHost())
 		}
 		spec["egress"] = []any{map[string]any{"hosts": hosts}}
+		if g.chance(25) {
+			// A listener with a port imports that port alone; it stands before the one for all ports.
+			port := map[string]any{"number": g.pick2(80, 90), "protocol": g.pick("HTTP", "TCP", "HTTP_PROXY"), "name": "own"}
+			own := map[string]any{"port": port, "hosts": []any{g.egressHost()}}
+			spec["egress"] = []any{own, map[string]any{"hosts": hosts}}
+		}
 	}
 	if spec["egress"] == nil || g.chance(20) {
 		policy := map[string]any{} // REGISTRY_ONLY, as the enum's zero value

@@ -177,12 +177,13 @@ func (b *builder) addSidecars() {
 			continue
 		}
 		src := Source{Kind: SourceSidecar, Text: sc.Ref.String() + " egress", At: placeOf(sc.Object)}
-		for _, entry := range sc.Egress {
-			in, host, ok := strings.Cut(entry, "/")
-			if !ok || strings.Contains(host, "*") || strings.HasPrefix(in, "~") {
-				continue
+		for _, l := range sc.Egress {
+			for _, entry := range l.Hosts {
+				in, host, ok := strings.Cut(entry, "/")
+				if ok && !strings.Contains(host, "*") && !strings.HasPrefix(in, "~") {
+					b.mayCall(w, in, host, src)
+				}
 			}
-			b.mayCall(w, in, host, src)
 		}
 	}
 }

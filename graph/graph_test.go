@@ -76,7 +76,7 @@ func shop() *mesh.Snapshot {
 		PeerAuthentications: []*mesh.PeerAuthentication{{Object: object(mesh.KindPeerAuthentication, "shop", "default", 40), Mode: mesh.ModeStrict}},
 		Sidecars: []*mesh.Sidecar{{
 			Object: object(mesh.KindSidecar, "shop", "web", 50), Selector: map[string]string{"app": "web"},
-			Egress: []string{"./api.shop.svc.cluster.local", "./log.shop.svc.cluster.local", "./web.shop.svc.cluster.local", "istio-system/*"},
+			Egress: []mesh.EgressListener{{Hosts: []string{"./api.shop.svc.cluster.local", "./log.shop.svc.cluster.local", "./web.shop.svc.cluster.local", "istio-system/*"}}},
 		}},
 		Gateways: []*mesh.Gateway{{Object: object(mesh.KindGateway, "edge", "public", 60), Selector: gw.Labels}},
 		VirtualServices: []*mesh.VirtualService{
@@ -238,9 +238,9 @@ func TestSidecarOfRootNamespaceDeclaresNothing(t *testing.T) {
 
 func TestSelectedSidecarBeatsTheNamespaces(t *testing.T) {
 	s := shop()
-	general := &mesh.Sidecar{Object: object(mesh.KindSidecar, "shop", "all", 1), Egress: []string{"./log.shop.svc.cluster.local"}}
+	general := &mesh.Sidecar{Object: object(mesh.KindSidecar, "shop", "all", 1), Egress: []mesh.EgressListener{{Hosts: []string{"./log.shop.svc.cluster.local"}}}}
 	s.Sidecars = append([]*mesh.Sidecar{general}, s.Sidecars...)
-	s.Sidecars[1].Egress = []string{"*/api.shop.svc.cluster.local"}
+	s.Sidecars[1].Egress = []mesh.EgressListener{{Hosts: []string{"*/api.shop.svc.cluster.local"}}}
 	for _, w := range s.Workloads {
 		w.Calls = nil
 	}

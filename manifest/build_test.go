@@ -368,7 +368,7 @@ spec:
   workloadSelector: {labels: {app: a}}
   egress:
   - hosts: ["./*", "istio-system/*"]
-  - hosts: ["bank/pay.bank.svc.cluster.local"]
+  - {port: {number: 443, name: https, protocol: HTTPS}, hosts: ["bank/pay.bank.svc.cluster.local"]}
   ingress:
   - {port: {number: 9080, name: http, protocol: HTTP}, defaultEndpoint: "127.0.0.1:8080", tls: {mode: SIMPLE}}
   outboundTrafficPolicy: {}
@@ -405,7 +405,7 @@ spec:
   - {port: {number: 80, name: http, protocol: HTTP}, hosts: [a, b]}
 `, Options{})
 	s := snap.Sidecars[0]
-	equal(t, "egress", s.Egress, []string{"./*", "istio-system/*", "bank/pay.bank.svc.cluster.local"})
+	equal(t, "egress", s.Egress, []mesh.EgressListener{{Hosts: []string{"./*", "istio-system/*"}}, {Port: 443, Hosts: []string{"bank/pay.bank.svc.cluster.local"}}})
 	equal(t, "ingress", s.Ingress, []mesh.IngressListener{{Port: 9080, Name: "http", Protocol: "HTTP", HasTLS: true}})
 	equal(t, "outbound", []mesh.OutboundPolicy{s.OutboundTrafficPolicy, snap.Sidecars[1].OutboundTrafficPolicy, snap.Sidecars[2].OutboundTrafficPolicy},
 		[]mesh.OutboundPolicy{mesh.OutboundRegistryOnly, mesh.OutboundAllowAny, mesh.OutboundUnset})

@@ -11,7 +11,7 @@ func (c *checker) sidecar(o mesh.Object, v *value) any {
 	spec := v.get("spec")
 	s := &mesh.Sidecar{Object: o, Selector: spec.get("workloadSelector").labels("labels")}
 	for _, e := range spec.list("egress") {
-		c.egress(s, e)
+		s.Egress = append(s.Egress, c.egress(e))
 	}
 	for i, e := range spec.list("ingress") {
 		port := e.get("port")
@@ -29,20 +29,12 @@ func (c *checker) sidecar(o mesh.Object, v *value) any {
 }
 
 // egress reads one egress listener. One with a port imports that port of its hosts alone, unless it is an HTTP proxy.
-func (c *checker) egress(s *mesh.Sidecar, e *value) {
+func (c *checker) egress(e *value) mesh.EgressListener {
 	port := c.port(e.get("port").get("number"), "spec.egress.port.number")
 	if strings.EqualFold(e.get("port").str("protocol"), "HTTP_PROXY") {
 		port = 0
 	}
-	for _, host := range e.strs("hosts") {
-		s.Egress = append(s.Egress, host)
-		if port != 0 && s.EgressPorts == nil {
-			s.EgressPorts = make([]uint32, len(s.Egress)-1, len(s.Egress))
-		}
-		if s.EgressPorts != nil {
-			s.EgressPorts = append(s.EgressPorts, port)
-		}
-	}
+	return mesh.EgressListener{Port: port, Hosts: e.strs("hosts")}
 }
 
 // outboundPolicy reads a checked word, or its number.

@@ -3,14 +3,16 @@ package mesh
 // Sidecar is networking.istio.io Sidecar: what a workload may see and on which ports it listens.
 type Sidecar struct {
 	Object
-	Selector map[string]string // workloadSelector labels; empty: the whole namespace (or the mesh, in the root namespace)
-	// Egress are the hosts entries "namespace/dnsName" of all listeners, in order; nil where no egress is written (all).
-	Egress []string
-	// EgressPorts is the port of the listener of each entry of Egress, 0 where it has none and takes every port; nil where
-	// no listener has one.
-	EgressPorts           []uint32
+	Selector              map[string]string // workloadSelector labels; empty: the whole namespace (or the mesh, in the root namespace)
+	Egress                []EgressListener  // in order; nil where no egress is written (everything is imported)
 	Ingress               []IngressListener
 	OutboundTrafficPolicy OutboundPolicy // OutboundUnset: the mesh's
+}
+
+// EgressListener is one entry of a Sidecar's egress.
+type EgressListener struct {
+	Port  uint32   // imports this port of its hosts alone; 0: every port
+	Hosts []string // "namespace/dnsName"; "~" before the namespace excludes, from this listener
 }
 
 // IngressListener is one entry of a Sidecar's ingress.

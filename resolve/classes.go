@@ -32,7 +32,9 @@ func (r *Resolver) markApart() {
 		ns := r.namespace(sc.Ref.Namespace)
 		ns.apart = true
 		// The root namespace's Sidecar is everybody's, and "." in it is each namespace's own.
-		own := slices.ContainsFunc(sc.Egress, func(e string) bool { return strings.HasPrefix(e, "./") || strings.HasPrefix(e, "~./") })
+		own := slices.ContainsFunc(sc.Egress, func(l mesh.EgressListener) bool {
+			return slices.ContainsFunc(l.Hosts, func(h string) bool { return strings.HasPrefix(h, "./") || strings.HasPrefix(h, "~./") })
+		})
 		r.distinct = r.distinct || ns == r.root && (own || len(r.snap.VirtualServices) > 0)
 	}
 }

@@ -384,7 +384,7 @@ func (tr *trace) routes(q *call) {
 		return
 	}
 	for _, v := range q.r.routes[q.s.Hostname] {
-		if !q.r.importsRoute(q.c, v) || !slices.ContainsFunc(v.Hosts, func(h string) bool { return hostCovers(q.r.routeHost(h, v.Ref.Namespace), q.s.Hostname) }) {
+		if !q.r.obeys(q.c, v) || !slices.ContainsFunc(v.Hosts, func(h string) bool { return hostCovers(q.r.routeHost(h, v.Ref.Namespace), q.s.Hostname) }) {
 			continue
 		}
 		for _, d := range v.Destinations {

@@ -232,13 +232,15 @@ func (g *generator) virtualService() *mesh.VirtualService {
 
 func (g *generator) sidecar() *mesh.Sidecar {
 	s := &mesh.Sidecar{Object: g.object(mesh.KindSidecar, g.ns())}
-	s.Egress = pickOne(g, nil, []string{"./*"}, []string{"a/*", "istio-system/*"}, []string{"*/foo.a.svc.cluster.local"}, []string{"~/*"})
+	hosts := pickOne(g, nil, []string{"./*"}, []string{"a/*", "istio-system/*"}, []string{"*/foo.a.svc.cluster.local"}, []string{"~/*"})
+	if hosts != nil {
+		s.Egress = []mesh.EgressListener{{Hosts: hosts}}
+	}
 	if g.one(3) {
 		s.Selector = map[string]string{"app": "foo"}
 	}
 	if g.one(3) && s.Egress != nil {
-		s.EgressPorts = make([]uint32, len(s.Egress))
-		s.EgressPorts[0] = 80
+		s.Egress = append([]mesh.EgressListener{{Port: 80, Hosts: []string{pickOne(g, "*/*", "~/*", "b/*")}}}, s.Egress...)
 	}
 	if g.one(3) {
 		s.Ingress = []mesh.IngressListener{{Port: 8080, Protocol: pickOne(g, "HTTP", "TCP", "HTTPS"), HasTLS: g.one(2)}}

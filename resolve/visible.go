@@ -66,23 +66,40 @@ func (r *Resolver) listed(c *caller, s *service, number uint32) bool {
 	if !r.exportedTo(s, c.ns) {
 		return false
 	}
-	return c.w.scope == None || r.snap.Sidecars[c.w.scope].Egress == nil || importsHost(r.snap.Sidecars[c.w.scope], c.ns.name, s, number)
-}
-
-// preferred says whether the client takes this one of several listed services with its hostname: its own namespace's
-// first, then a Kubernetes Service, then one exported by name, then the oldest.
-func (r *Resolver) preferred(c *caller, s *service) bool {
-	for _, i := range r.byHost[s.Hostname] {
-		o := &r.services[i]
-		if o != s && r.listed(c, o, 0) && r.before(c, o, s) {
-			return false
+	for _, e := range r.listeners(c) {
+		if l := listener(e); l.takes(s, number) && imports(l, c.ns.name, s.ns.name, s.Hostname) {
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// preferred says whether the client takes this one of several listed services with its hostname. Each listener has one: its
+// own namespace's first, then a Kubernetes Service, then one exported by name, then the oldest. The first listener's
+// counts, unless it is a ServiceEntry and a later one has a Kubernetes Service.
+func (r *Resolver) preferred(c *caller, s *service) bool {
+	var chosen *service
+	for _, e := range r.listeners(c) {
+		if best := r.bestOf(c, listener(e), s.Hostname); chosen == nil || best != nil && chosen.Entry() && !best.Entry() {
+			chosen = best
+		}
+	}
+	return chosen == s
+}
+
+func (r *Resolver) bestOf(c *caller, l listener, host string) *service {
+	var best *service
+	for _, i := range r.byHost[host] {
+		o := &r.services[i]
+		if r.exportedTo(o, c.ns) && l.takes(o, 0) && imports(l, c.ns.name, o.ns.name, host) && (best == nil || r.before(c, o, best)) {
+			best = o
+		}
+	}
+	return best
 }
 
 // routed says whether a VirtualService that the client imports brings the service into its scope, with the ports that the
-// routes name. It brings one service of a host, and none where one is listed: the client's own namespace's, exported or
+// routes name. It brings one service of a host, and none where another is listed: the client's own namespace's, exported or
 // not, else a Kubernetes Service, else the oldest.
 func (r *Resolver) routed(c *caller, s *service, number uint32) bool {
 	if s.ns != c.ns && !r.exportedTo(s, c.ns) || !r.routeLeads(c, s, number) {
@@ -91,23 +108,33 @@ func (r *Resolver) routed(c *caller, s *service, number uint32) bool {
 	for _, i := range r.byHost[s.Hostname] {
 		o := &r.services[i]
 		visible := o.ns == c.ns || r.exportedTo(o, c.ns)
-		if r.listed(c, o, 0) || o != s && visible && r.before(c, o, s) {
+		if o != s && (r.listed(c, o, 0) || visible && r.before(c, o, s)) {
 			return false
 		}
 	}
 	return true
 }
 
-// routeLeads says whether an imported VirtualService leads to a port of the service.
+// routeLeads says whether a VirtualService that some listener imports leads to a port of the service.
 func (r *Resolver) routeLeads(c *caller, s *service, number uint32) bool {
 	for _, v := range r.routes[s.Hostname] {
-		if !r.importsRoute(c, v) {
+		if !r.obeys(c, v) {
 			continue
 		}
-		for _, d := range v.Destinations {
-			if r.routeHost(d.Host, v.Ref.Namespace) == s.Hostname && (d.Port == 0 || d.Port == number || number == 0 && s.Port(d.Port) != nil) {
+		for _, e := range r.listeners(c) {
+			if l := listener(e); l.takes(s, number) && r.importsRoute(l, c, v) && (l.Port != 0 || r.namesPort(v, s, number)) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// namesPort says whether a route leads to a port of the service, 0 for any.
+func (r *Resolver) namesPort(v *mesh.VirtualService, s *service, number uint32) bool {
+	for _, d := range v.Destinations {
+		if r.routeHost(d.Host, v.Ref.Namespace) == s.Hostname && (d.Port == 0 || d.Port == number || number == 0 && s.Port(d.Port) != nil) {
+			return true
 		}
 	}
 	return false
@@ -171,9 +198,8 @@ func (r *Resolver) routeHost(host, ns string) string {
 	return r.fqdn(host, ns)
 }
 
-// importsRoute says whether a client obeys a VirtualService: one for sidecars, exported to its namespace, and of which some
-// host covers or is covered by a host that its Sidecar lists.
-func (r *Resolver) importsRoute(c *caller, v *mesh.VirtualService) bool {
+// obeys says whether a VirtualService is one for sidecars and exported to the client.
+func (r *Resolver) obeys(c *caller, v *mesh.VirtualService) bool {
 	if len(v.Gateways) > 0 && !slices.Contains(v.Gateways, "mesh") {
 		return false
 	}
@@ -182,45 +208,46 @@ func (r *Resolver) importsRoute(c *caller, v *mesh.VirtualService) bool {
 		list = r.snap.Config.DefaultVirtualServiceExportTo
 	}
 	own := slices.Contains(list, ".") && v.Ref.Namespace == c.ns.name
-	if len(list) > 0 && !own && !slices.Contains(list, "*") && !slices.Contains(list, c.ns.name) {
-		return false
-	}
-	if c.w.scope == None || r.snap.Sidecars[c.w.scope].Egress == nil {
-		return true
-	}
+	return len(list) == 0 || own || slices.Contains(list, "*") || slices.Contains(list, c.ns.name)
+}
+
+// importsRoute says whether some host of a VirtualService covers or is covered by a host of the listener.
+func (r *Resolver) importsRoute(l listener, c *caller, v *mesh.VirtualService) bool {
 	for _, h := range v.Hosts {
-		if namesHost(r.snap.Sidecars[c.w.scope], c.ns.name, v.Ref.Namespace, r.routeHost(h, v.Ref.Namespace)) {
+		host := r.routeHost(h, v.Ref.Namespace)
+		if imports(l, c.ns.name, v.Ref.Namespace, host) || slices.ContainsFunc(l.Hosts, func(e string) bool {
+			in, name, _ := strings.Cut(e, "/")
+			return !excludes(l, c.ns.name, v.Ref.Namespace, host) && !strings.HasPrefix(in, "~") &&
+				inNamespace(in, c.ns.name, v.Ref.Namespace) && hostCovers(host, name)
+		}) {
 			return true
 		}
 	}
 	return false
 }
 
-// importsHost applies the egress hosts to a port of a service, 0 for any: an entry "namespace/host" that matches, of a
-// listener for that port or for all, and no exclusion.
-func importsHost(sc *mesh.Sidecar, client string, s *service, number uint32) bool {
-	if excludesHost(sc, client, s.ns.name, s.Hostname) {
-		return false
+// listener is an egress listener in force.
+type listener mesh.EgressListener
+
+// everything is the egress of a client that no Sidecar limits.
+var everything = []mesh.EgressListener{{Hosts: []string{"*/*"}}}
+
+// listeners gives the egress listeners of a client.
+func (r *Resolver) listeners(c *caller) []mesh.EgressListener {
+	if c.w.scope == None || r.snap.Sidecars[c.w.scope].Egress == nil {
+		return everything
 	}
-	for k := range sc.Egress {
-		only := uint32(0)
-		if sc.EgressPorts != nil {
-			only = sc.EgressPorts[k]
-		}
-		has := only == 0 || only == number || number == 0 && s.Port(only) != nil
-		if has && entryCovers(sc.Egress[k], client, s.ns.name, s.Hostname) {
-			return true
-		}
-	}
-	return false
+	return r.snap.Sidecars[c.w.scope].Egress
 }
 
-// namesHost is importsHost for the host of a route, which has no ports, and may be the wider of the two.
-func namesHost(sc *mesh.Sidecar, client, ns, host string) bool {
-	return !excludesHost(sc, client, ns, host) && slices.ContainsFunc(sc.Egress, func(e string) bool {
-		_, name, _ := strings.Cut(e, "/")
-		return entryCovers(e, client, ns, host) || entryCovers(e[:len(e)-len(name)]+"*", client, ns, host) && hostCovers(host, name)
-	})
+// takes says whether a listener is for a port of the service, 0 for any: its own, or all.
+func (l listener) takes(s *service, number uint32) bool {
+	return l.Port == 0 || l.Port == number || number == 0 && s.Port(l.Port) != nil
+}
+
+// imports says whether an entry "namespace/host" of the listener covers a host, and none excludes it.
+func imports(l listener, client, ns, host string) bool {
+	return !excludes(l, client, ns, host) && slices.ContainsFunc(l.Hosts, func(e string) bool { return entryCovers(e, client, ns, host) })
 }
 
 func entryCovers(entry, client, ns, host string) bool {
@@ -228,8 +255,8 @@ func entryCovers(entry, client, ns, host string) bool {
 	return ok && !strings.HasPrefix(in, "~") && inNamespace(in, client, ns) && hostCovers(name, host)
 }
 
-func excludesHost(sc *mesh.Sidecar, client, ns, host string) bool {
-	for _, e := range sc.Egress {
+func excludes(l listener, client, ns, host string) bool {
+	for _, e := range l.Hosts {
 		in, name, ok := strings.Cut(e, "/")
 		in, excluded := strings.CutPrefix(in, "~")
 		if in == "" {
