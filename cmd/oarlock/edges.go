@@ -82,6 +82,10 @@ func (a *app) edgeTable(l *loaded, g *graph.Graph, wide bool) *table {
 		header = append(header, "WIRE", "AUTHN POLICY", "DESTINATION RULE", "REASON")
 	}
 	tab := a.table(plainPadding, append(header, "DECLARED BY")...)
+	if !wide {
+		tab.optional = []string{"OBSERVED", "PROVEN"}
+		tab.cuts = []cut{{"DECLARED BY", 18, true}, {"SOURCE", 14, true}, {"DESTINATION", 16, false}}
+	}
 	names := make(map[string]string, len(g.Nodes))
 	for i := range g.Nodes {
 		names[g.Nodes[i].ID] = nodeWord(&g.Nodes[i])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,9 +14,12 @@ type table struct {
 	rows    [][]string
 	padding int
 
-	// width is that of the terminal; 0 leaves every column whole. A wider table puts its columns closer together, and if
-	// that is not enough shortens the first column with an ellipsis. Scripts read pipes, so nothing is cut there.
-	width int
+	// width is that of the terminal; 0 leaves every column whole. A wider table puts its columns closer together, then
+	// leaves out the optional columns that say nothing, then shortens columns with an ellipsis: those of cuts in order, or
+	// the first. Scripts read pipes, so nothing is cut there.
+	width    int
+	optional []string // headers of columns that may go where every cell is "-"
+	cuts     []cut
 	// paint gives the escape sequence to start a cell with; nil or "" leaves it plain.
 	paint func(col int, cell string) string
 }
@@ -26,6 +30,13 @@ const (
 	plainPadding    = 3
 	narrowPadding   = 2
 )
+
+// cut is a column that may be shortened.
+type cut struct {
+	header string
+	least  int  // width below which it is not cut
+	end    bool // its end is kept, not its beginning
+}
 
 // leastFirst is the width below which the first column is not cut: a name must stay recognisable.
 const leastFirst = 16
@@ -67,26 +78,57 @@ func (t *table) write(w io.Writer) error {
 
 // fit measures the columns and narrows them to the terminal.
 func (t *table) fit() []int {
+	widths := t.measure()
+	if t.width == 0 || t.over(widths) <= 0 {
+		return widths
+	}
+	t.padding = narrowPadding
+	for _, header := range t.optional {
+		if t.over(widths) > 0 {
+			t.drop(header)
+			widths = t.measure()
+		}
+	}
+	for _, c := range t.cuts {
+		if over, i := t.over(widths), slices.Index(t.header, c.header); over > 0 {
+			widths[i] = min(widths[i], max(c.least, widths[i]-over))
+		}
+	}
+	if over := t.over(widths); over > 0 && t.cuts == nil {
+		widths[0] = t.first(widths[0], widths[0]-over)
+	}
+	return widths
+}
+
+func (t *table) measure() []int {
 	widths := make([]int, len(t.header))
 	for _, row := range append([][]string{t.header}, t.rows...) {
 		for i, c := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(c))
 		}
 	}
-	total := func() (n int) {
-		for _, w := range widths {
-			n += w + t.padding
-		}
-		return n - t.padding
-	}
-	if t.width == 0 || total() <= t.width {
-		return widths
-	}
-	t.padding = narrowPadding
-	if over := total() - t.width; over > 0 {
-		widths[0] = t.first(widths[0], widths[0]-over)
-	}
 	return widths
+}
+
+// over is by how much the table is wider than the terminal.
+func (t *table) over(widths []int) int {
+	n := -t.padding
+	for _, w := range widths {
+		n += w + t.padding
+	}
+	return n - t.width
+}
+
+// drop leaves a column out if it says nothing.
+func (t *table) drop(header string) {
+	i := slices.Index(t.header, header)
+	if i < 0 || slices.ContainsFunc(t.rows, func(row []string) bool { return row[i] != "-" }) {
+		return
+	}
+	t.header = slices.Delete(slices.Clone(t.header), i, i+1)
+	for k := range t.rows {
+		t.rows[k] = slices.Delete(t.rows[k], i, i+1)
+	}
 }
 
 // first chooses a width for the first column. What fits is best, as long as names can be recognised; where nothing that
@@ -109,9 +151,7 @@ func (t *table) first(whole, fitting int) int {
 
 func (t *table) line(b *strings.Builder, row []string, widths []int, paint func(int, string) string) {
 	for i, c := range row {
-		if i == 0 {
-			c = shorten(c, widths[0])
-		}
+		c = t.shorten(c, i, widths[i])
 		start := ""
 		if paint != nil {
 			start = paint(i, c)
@@ -126,6 +166,14 @@ func (t *table) line(b *strings.Builder, row []string, widths []int, paint func(
 		}
 	}
 	b.WriteByte('\n')
+}
+
+func (t *table) shorten(c string, col, width int) string {
+	n := utf8.RuneCountInString(c)
+	if n > width && slices.ContainsFunc(t.cuts, func(x cut) bool { return x.end && x.header == t.header[col] }) {
+		return "…" + string([]rune(c)[n-width+1:])
+	}
+	return shorten(c, width)
 }
 
 // shorten cuts HOST:PORT to width before its port (and subset), so that what distinguishes rows of one host stays:

@@ -128,3 +128,28 @@ date: "2001-01-01"
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 }
+
+// TestTableDrops: on a narrow terminal a column that says nothing goes first, then columns are cut in their order, each at
+// the side that tells rows apart; in a pipe nothing happens.
+func TestTableDrops(t *testing.T) {
+	make := func(width int) string {
+		tab := &table{header: []string{"SOURCE", "DESTINATION", "SEEN", "BY"}, padding: plainPadding, width: width,
+			optional: []string{"SEEN"}, cuts: []cut{{"BY", 8, true}, {"SOURCE", 9, true}}}
+		tab.add("generator.default", "productpage.bookinfo:9080", "-", "call (shop.yaml:10:2)")
+		var b strings.Builder
+		if err := tab.write(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for width, want := range map[int]string{
+		0:  "SOURCE              DESTINATION                 SEEN   BY\ngenerator.default   productpage.bookinfo:9080   -      call (shop.yaml:10:2)\n",
+		70: "SOURCE             DESTINATION                BY\ngenerator.default  productpage.bookinfo:9080  call (shop.yaml:10:2)\n",
+		55: "SOURCE             DESTINATION                BY\ngenerator.default  productpage.bookinfo:9080  …ml:10:2)\n",
+		46: "SOURCE     DESTINATION                BY\n….default  productpage.bookinfo:9080  …l:10:2)\n",
+	} {
+		if got := make(width); got != want {
+			t.Errorf("at %d columns\n%s\nwant\n%s", width, got, want)
+		}
+	}
+}
