@@ -77,7 +77,8 @@ func (b *builder) build() {
 	b.sort()
 }
 
-// chooseConfig takes the ConfigMap istio of istio-system, else the first that holds a MeshConfig, by namespace.
+// chooseConfig takes the ConfigMap istio of istio-system, else the first that holds a MeshConfig, by revision and
+// namespace.
 func (b *builder) chooseConfig() {
 	var all []*configFacts
 	for _, o := range b.objects {
@@ -97,11 +98,16 @@ func (b *builder) chooseConfig() {
 	}
 }
 
+// rank puts the ConfigMap without a revision before those of one, and that of istio-system before others.
 func (f *configFacts) rank() int {
-	if f.Ref.Namespace == mesh.DefaultConfig().RootNamespace {
-		return 0
+	n := 0
+	if f.Ref.Name != meshConfigName {
+		n += 2
 	}
-	return 1
+	if f.Ref.Namespace != mesh.DefaultConfig().RootNamespace {
+		n++
+	}
+	return n
 }
 
 // place puts an object where it belongs in the Snapshot.

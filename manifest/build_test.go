@@ -422,6 +422,15 @@ spec:
 		{Port: 8443, Protocol: "TLS", Hosts: []string{"*"}, TLSMode: "PASSTHROUGH"}, {Port: 80, Protocol: "HTTP", Hosts: []string{"a", "b"}}})
 }
 
+// TestRevision: where no ConfigMap is called istio, the one of a revision is the mesh's; one without a MeshConfig never is.
+func TestRevision(t *testing.T) {
+	snap := mustLoad(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: istio-1-22, namespace: istio-system}, data: {mesh: "trustDomain: td"}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: istio-ca-root-cert, namespace: shop}, data: {root-cert.pem: x}}
+`, Options{})
+	equal(t, "trust domain", snap.Config.TrustDomain, "td")
+}
+
 func TestMeshConfig(t *testing.T) {
 	snap := mustLoad(t, `apiVersion: v1
 kind: ConfigMap

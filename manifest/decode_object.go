@@ -209,7 +209,7 @@ func (d *decoder) object(v *value, apiVersion string, kind mesh.Kind) {
 	if !c.metadata(&o.Object, v, kind, g.cluster) {
 		return
 	}
-	if kind == mesh.KindConfigMap && o.Ref.Name != meshConfigName {
+	if kind == mesh.KindConfigMap && !holdsMeshConfig(o.Ref.Name, v) {
 		d.objects = append(d.objects, o) // nobody reads the others
 		return
 	}

@@ -17,6 +17,15 @@ const (
 	dialectAnnotation       = ownAnnotation + "dialect"
 )
 
+// holdsMeshConfig says whether a ConfigMap is a mesh's: the one called istio, or one of a revision (istio-REVISION) with a
+// MeshConfig in it. Others of that kind of name, such as istio-ca-root-cert, have none.
+func holdsMeshConfig(name string, v *value) bool {
+	if name == meshConfigName {
+		return true
+	}
+	return strings.HasPrefix(name, meshConfigName+"-") && v.get("data").get(meshConfigKey) != nil
+}
+
 // configFacts is what the ConfigMap says about the whole mesh.
 type configFacts struct {
 	mesh.Object

@@ -200,6 +200,8 @@ func TestProblems(t *testing.T) {
 			"error f.yaml:5:38: read ConfigMap istio-system/istio: annotation oarlock.dev/dialect: unknown dialect \"1.5\"\n  write one of auto, 1.1, 1.2, 1.3, 1.4, current\n"},
 		{"two of them", strings.Replace(mcHead, "istio-system", "a", 1) + "---\n" + mcHead, Options{}, 2,
 			"warning f.yaml:1:1: read ConfigMap a/istio: it is not read, because ConfigMap istio-system/istio is the mesh's\n"},
+		{"one of a revision beside it", mcHead + "---\n" + strings.Replace(mcHead, "name: istio\n", "name: istio-canary\n", 1) + "data: {mesh: \"\"}\n", Options{}, 2,
+			"warning f.yaml:7:1: read ConfigMap istio-system/istio-canary: it is not read, because ConfigMap istio-system/istio is the mesh's\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			snap, got := loadText(tc.text, tc.opt)
