@@ -174,14 +174,7 @@ func TestDiff(t *testing.T) {
 		os.WriteFile(filepath.Join(dir, "d/removed.yaml"), edits[2].Before, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	git, err := exec.LookPath("git")
-	if err != nil {
-		if os.Getenv("OARLOCK_REQUIRE") != "" {
-			t.Fatal("git is missing; install the Debian package git")
-		}
-		t.Skip("git is missing; install the Debian package git")
-	}
-	cmd := exec.Command(git, "apply", "-")
+	cmd := exec.Command(needGit(t), "apply", "-")
 	cmd.Dir, cmd.Stdin = dir, strings.NewReader(got)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("git apply: %v\n%s", err, out)
@@ -190,6 +183,20 @@ func TestDiff(t *testing.T) {
 	if text := fmt.Sprint(names); strings.Contains(text, "removed") || !strings.Contains(text, "created") {
 		t.Errorf("files after git apply: %s", text)
 	}
+}
+
+// needGit is meshtest.Require for git; meshtest imports this package, so its tests cannot import it.
+func needGit(t *testing.T) string {
+	t.Helper()
+	git, err := exec.LookPath("git")
+	switch {
+	case err == nil:
+	case os.Getenv("OARLOCK_REQUIRE") != "":
+		t.Fatal("git is missing; install the Debian package git")
+	default:
+		t.Skip("git is missing; install the Debian package git")
+	}
+	return git
 }
 
 func TestMarshal(t *testing.T) {

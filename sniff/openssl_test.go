@@ -1,25 +1,18 @@
 package sniff_test
 
 import (
-	"os"
 	"os/exec"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/oarlock/oarlock/meshtest"
 	"github.com/oarlock/oarlock/sniff"
 )
 
 // TestOpenSSL sniffs the hellos of a client that we did not write, one of them in many small records.
 func TestOpenSSL(t *testing.T) {
-	path, err := exec.LookPath("openssl")
-	switch {
-	case err == nil:
-	case os.Getenv("OARLOCK_REQUIRE") == "1":
-		t.Fatal("openssl is not there (Debian package openssl)")
-	default:
-		t.Skip("needs openssl (Debian package openssl)")
-	}
+	path := meshtest.Require(t, "openssl", "openssl")
 	for _, args := range [][]string{{}, {"-tls1_2"}, {"-max_send_frag", "512", "-curves", "X25519:P-256:P-384"}} {
 		address, accepted := listenOnce(t)
 		cmd := exec.CommandContext(t.Context(), path, slices.Concat(

@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 			case "root": // to whom a folder without permission is open
 				return os.Geteuid() == 0, nil
 			case "require": // what is missing on the machine is a failure
-				return os.Getenv("OARLOCK_REQUIRE") == "1", nil
+				return os.Getenv("OARLOCK_REQUIRE") != "", nil
 			case "full": // there is a device that has no room
 				_, err := os.Stat("/dev/full")
 				return err == nil, nil
