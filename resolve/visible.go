@@ -56,7 +56,7 @@ func (r *Resolver) Visible(c Client, s *mesh.Service) bool {
 // what a VirtualService leads to is added where the list has no service with that host.
 func (r *Resolver) sees(c *caller, s *service, number uint32) bool {
 	if r.listed(c, s, number) {
-		return !s.contested || r.preferred(c, s)
+		return !s.contested || r.preferred(c, s) && !r.displaced(c, s)
 	}
 	return r.routed(c, s, number)
 }
@@ -108,11 +108,26 @@ func (r *Resolver) routed(c *caller, s *service, number uint32) bool {
 	for _, i := range r.byHost[s.Hostname] {
 		o := &r.services[i]
 		visible := o.ns == c.ns || r.exportedTo(o, c.ns)
-		if o != s && (r.listed(c, o, 0) || visible && r.before(c, o, s)) {
+		// A listed ServiceEntry gives way to a Kubernetes Service, nothing else does.
+		blocks := r.listed(c, o, 0) && (!o.Entry() || s.Entry())
+		if o != s && (blocks || visible && r.before(c, o, s)) {
 			return false
 		}
 	}
 	return true
+}
+
+// displaced says whether a VirtualService brings a Kubernetes Service in the place of a listed ServiceEntry.
+func (r *Resolver) displaced(c *caller, s *service) bool {
+	if !s.Entry() {
+		return false
+	}
+	for _, i := range r.byHost[s.Hostname] {
+		if o := &r.services[i]; !o.Entry() && !r.listed(c, o, 0) && r.routed(c, o, 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // routeLeads says whether a VirtualService that some listener imports leads to a port of the service.
