@@ -25,7 +25,7 @@ fuzz: ## each fuzz target for FUZZTIME
 	for p in ./manifest ./casefile ./ca ./sniff ./accesslog; do for f in $$(go test -list "^Fuzz" $$p | grep "^Fuzz"); do go test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p || exit 1; done; done
 
 test-istio: ## random meshes against Istio's own code; a module of its own, slow to compile the first time
-	cd difftest && CGO_ENABLED=0 go test -trimpath -vet=off -timeout 30m ./...
+	cd difftest && GOMEMLIMIT=6GiB CGO_ENABLED=0 go test -trimpath -vet=off -timeout 30m ./...
 
 build: ## the command, in bin/
 	go build -o bin/oarlock ./cmd/oarlock
