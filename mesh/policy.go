@@ -88,19 +88,23 @@ type DestinationRule struct {
 	Body             Tree
 }
 
-// TrafficPolicy is the part of a trafficPolicy that bears on TLS.
+// TrafficPolicy is a trafficPolicy: how a client's sidecar connects.
 type TrafficPolicy struct {
-	TLS          *ClientTLS
-	LoadBalancer string       // loadBalancer.simple; "" where not set
-	Ports        []PortPolicy // portLevelSettings in order
+	TLS              *ClientTLS
+	LoadBalancer     string // loadBalancer.simple; "" where not set
+	ConnectionPool   *ConnectionPool
+	OutlierDetection *OutlierDetection
+	Ports            []PortPolicy // portLevelSettings in order
 }
 
 // PortPolicy is one entry of portLevelSettings. Name is a legacy selector (1.1 to 1.3).
 type PortPolicy struct {
-	Number       uint32
-	Name         string
-	TLS          *ClientTLS
-	LoadBalancer string
+	Number           uint32
+	Name             string
+	TLS              *ClientTLS
+	LoadBalancer     string
+	ConnectionPool   *ConnectionPool
+	OutlierDetection *OutlierDetection
 }
 
 // Subset is a named part of a DestinationRule's endpoints.

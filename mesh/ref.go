@@ -24,6 +24,7 @@ const (
 	KindCronJob            Kind = "CronJob"
 	KindEndpointSlice      Kind = "EndpointSlice"
 	KindConfigMap          Kind = "ConfigMap"
+	KindSecret             Kind = "Secret"
 	KindMeshPolicy         Kind = "MeshPolicy"
 	KindPolicy             Kind = "Policy"
 	KindPeerAuthentication Kind = "PeerAuthentication"

@@ -23,13 +23,16 @@ type IngressListener struct {
 	HasTLS   bool
 }
 
-// VirtualService is networking.istio.io VirtualService, reduced to who may be reached through it.
+// VirtualService is networking.istio.io VirtualService.
 type VirtualService struct {
 	Object
 	Hosts        []string // as written
 	Gateways     []string // as written; empty means ["mesh"]
 	ExportTo     []string
 	Destinations []RouteDestination // of http, tls and tcp routes and mirrors, in order, without duplicates
+	HTTP         []HTTPRoute        // in order: the first that matches counts
+	TLS          []TLSRoute         // likewise
+	TCP          []TCPRoute         // likewise
 }
 
 // RouteDestination is one destination of a route.
@@ -49,8 +52,16 @@ type Gateway struct {
 
 // GatewayServer is one server of a Gateway.
 type GatewayServer struct {
+	Name     string
 	Port     uint32
 	Protocol string
 	Hosts    []string
 	TLSMode  string // "" where the server has no tls block
+	// The server's certificate: a Secret of the gateway's namespace, or files.
+	CredentialName    string
+	ServerCertificate string
+	PrivateKey        string
+	CACertificates    string
+	SubjectAltNames   []string
+	HTTPSRedirect     bool // plain HTTP is answered with a redirect to HTTPS
 }

@@ -19,6 +19,9 @@ type Snapshot struct {
 	Sidecars            []*Sidecar            // oldest first
 	VirtualServices     []*VirtualService     // oldest first
 	Gateways            []*Gateway            // by namespace, name
+	ConfigMaps          []*ConfigMap          // by namespace, name
+	Secrets             []*Secret             // by namespace, name
+	Unenforced          []Unenforced          // by kind, namespace, name
 
 	// Unknown counts the objects of kinds that Oarlock does not read, by "Kind.group".
 	Unknown map[string]int

@@ -1,5 +1,7 @@
 package mesh
 
+import "time"
+
 // Namespace is a Kubernetes namespace with its labels.
 type Namespace struct {
 	Object
@@ -51,6 +53,16 @@ type Workload struct {
 
 	// Inbound and Outbound hold the traffic.sidecar.istio.io annotations.
 	Inbound, Outbound PortCapture
+
+	// What a pod of the workload runs, in the order written; all empty for an entry or endpoint. A sidecar that the
+	// manifest brings along is among them, by the name SidecarContainer.
+	Containers     []Container
+	InitContainers []Container
+	Volumes        []Volume
+	// RestartPolicy is Always, OnFailure or Never; "" for an entry or endpoint.
+	RestartPolicy string
+	// TerminationGrace is how long a pod may take to end after SIGTERM; 30 s where nothing is said.
+	TerminationGrace time.Duration
 
 	Calls    []Call // declared by annotation or demo-app arguments, in order
 	InlineOf Ref    // the ServiceEntry or EndpointSlice that an inline endpoint belongs to; else zero
