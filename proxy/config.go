@@ -8,7 +8,11 @@ import (
 )
 
 // Config is everything that a Proxy does, as one value: listeners, clusters and route tables that refer to each other by
-// name. It is immutable once it was handed to Apply.
+// name. It is immutable once it was handed to Apply, and so is all that it points to.
+//
+// What did not change should be the same pointer as in the Config before (listeners, clusters, tables, and every
+// accesslog.Format with one source text): that is how Apply knows quickly that there is nothing to do. Parts that are
+// equal go on undisturbed anyway.
 type Config struct {
 	// Version is the mesh snapshot's, as the control plane says it; "" where there is none.
 	Version   string
