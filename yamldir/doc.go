@@ -15,5 +15,7 @@
 // SHA-256 of each file. Write compares it immediately before it renames the new files into place, under a lock that other
 // writers of this package respect; an editor that saves within those microseconds is the one writer that it cannot see.
 //
+// Watch says when it is time to Read again, by the system's notices or, where there are none, by looking from time to time.
+//
 // What the documents mean, and how a change becomes an edit of the text, is package manifest.
 package yamldir

@@ -262,7 +262,7 @@ func readSettled(ctx context.Context, name string) ([]byte, error) {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(min(pause, max(time.Millisecond, quiet-now.Sub(modified)))):
 		}
 	}
 }

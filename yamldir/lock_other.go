@@ -13,3 +13,5 @@ func lockFolder(_ context.Context, dir string) (*os.File, error) { return os.Ope
 func keepOwner(*os.File, os.FileInfo) {}
 
 func syncFolder(*os.File) error { return nil }
+
+func inode(os.FileInfo) uint64 { return 0 }

@@ -48,3 +48,11 @@ func syncFolder(f *os.File) error {
 	}
 	return nil
 }
+
+// inode tells a file from another that took its name.
+func inode(info os.FileInfo) uint64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Ino)
+	}
+	return 0
+}
