@@ -53,4 +53,6 @@ type Labels struct {
 	Security Security
 	// Policy names the object that decided, "" unknown; on our own series alone.
 	Policy string
+	// Port is the service's, as the client called it; 0 unknown; on our own series alone.
+	Port uint16
 }
