@@ -15,6 +15,7 @@ type builder struct {
 	problems []mesh.Problem
 
 	unknown    map[string]int
+	unenforced []mesh.Unenforced
 	objects    []*object // in order of file and line, no two with one Ref
 	byRef      map[mesh.Ref]*object
 	count      map[mesh.Kind]int
@@ -44,6 +45,9 @@ func (b *builder) add(d *decoded) {
 		o := &d.objects[i]
 		if o.unknown != "" {
 			b.unknown[o.unknown]++
+			if u, ok := o.typed.(mesh.Unenforced); ok {
+				b.unenforced = append(b.unenforced, u)
+			}
 			continue
 		}
 		if first := b.byRef[o.Ref]; first != nil {
@@ -58,7 +62,7 @@ func (b *builder) add(d *decoded) {
 
 // build makes the Snapshot, but for its Version.
 func (b *builder) build() {
-	b.snap = &mesh.Snapshot{Config: mesh.DefaultConfig(), Unknown: map[string]int{}}
+	b.snap = &mesh.Snapshot{Config: mesh.DefaultConfig(), Unknown: map[string]int{}, Unenforced: b.unenforced}
 	for name, n := range b.unknown {
 		b.snap.Unknown[name] = n
 		b.snap.Documents += n
@@ -134,6 +138,10 @@ func (b *builder) place(o *object) {
 	case *mesh.Policy:
 		b.foreignKind(&o.Object)
 		s.Policies = append(s.Policies, t)
+		if s.Dialect.Legacy() && unenforcedPolicy(t, o.body) {
+			s.Unenforced = append(s.Unenforced, mesh.Unenforced{Ref: t.Ref, Origin: t.Origin,
+				Why: "its mutual TLS is enforced, JSON web tokens are not checked"})
+		}
 	case *mesh.DestinationRule:
 		s.DestinationRules = append(s.DestinationRules, t)
 	case *mesh.Sidecar:
@@ -142,6 +150,12 @@ func (b *builder) place(o *object) {
 		s.VirtualServices = append(s.VirtualServices, t)
 	case *mesh.Gateway:
 		s.Gateways = append(s.Gateways, t)
+	case *mesh.ConfigMap:
+		s.ConfigMaps = append(s.ConfigMaps, t)
+	case *configFacts:
+		s.ConfigMaps = append(s.ConfigMaps, t.content)
+	case *mesh.Secret:
+		s.Secrets = append(s.Secrets, t)
 	case nil:
 		if o.Ref.Kind == mesh.KindServiceAccount {
 			s.ServiceAccounts = append(s.ServiceAccounts, o.Ref)
@@ -167,6 +181,7 @@ func (b *builder) sort() {
 	sortByAge(s.Sidecars, func(x *mesh.Sidecar) *mesh.Object { return &x.Object })
 	sortByAge(s.VirtualServices, func(x *mesh.VirtualService) *mesh.Object { return &x.Object })
 	slices.SortFunc(s.Gateways, func(x, y *mesh.Gateway) int { return x.Ref.Compare(y.Ref) })
+	b.sortStored()
 }
 
 func sortByAge[T any](list []T, object func(T) *mesh.Object) {

@@ -418,8 +418,9 @@ spec:
 	}
 	equal(t, "destinations", got, []string{"cart v1 80 f.yaml:26:21", "cart v2 0 f.yaml:27:21", "shadow  0 f.yaml:29:14",
 		"other  0 f.yaml:30:30", "t  0 f.yaml:31:59", "u  0 f.yaml:32:33"})
-	equal(t, "servers", snap.Gateways[0].Servers, []mesh.GatewayServer{{Port: 443, Protocol: "HTTPS", Hosts: []string{"*"}, TLSMode: "MUTUAL"},
-		{Port: 8443, Protocol: "TLS", Hosts: []string{"*"}, TLSMode: "PASSTHROUGH"}, {Port: 80, Protocol: "HTTP", Hosts: []string{"a", "b"}}})
+	equal(t, "servers", snap.Gateways[0].Servers, []mesh.GatewayServer{{Port: 443, PortName: "https", Protocol: "HTTPS", Hosts: []string{"*"}, TLSMode: "MUTUAL"},
+		{Port: 8443, PortName: "tls", Protocol: "TLS", Hosts: []string{"*"}, TLSMode: "PASSTHROUGH", CredentialName: "x"},
+		{Port: 80, PortName: "http", Protocol: "HTTP", Hosts: []string{"a", "b"}}})
 }
 
 // TestRevision: where no ConfigMap is called istio, the one of a revision is the mesh's; one without a MeshConfig never is.

@@ -210,7 +210,8 @@ func (d *decoder) object(v *value, apiVersion string, kind mesh.Kind) {
 		return
 	}
 	if kind == mesh.KindConfigMap && !holdsMeshConfig(o.Ref.Name, v) {
-		d.objects = append(d.objects, o) // nobody reads the others
+		o.typed, o.body = c.configMap(o.Object, v), nil
+		d.objects = append(d.objects, o)
 		return
 	}
 	c.check(v, schemas()[string(kind)])
@@ -227,13 +228,20 @@ func (d *decoder) object(v *value, apiVersion string, kind mesh.Kind) {
 	d.objects = append(d.objects, o)
 }
 
-// unknown counts an object that Oarlock does not read, and asks about kinds that look like a slip.
+// unknown counts an object that Oarlock does not read, and asks about kinds that look like a slip. Of some kinds the name
+// counts nevertheless, and of a Secret its content; neither is checked, for neither bears on a verdict.
 func (d *decoder) unknown(v *value, c *checker, kind, group string) {
 	name := kind
 	if group != "" {
 		name += "." + group
 	}
-	d.objects = append(d.objects, object{unknown: name})
+	o := object{unknown: name}
+	if why, cluster := unenforcedKind(group, kind); why != "" && c.named(&o.Object, v, mesh.Kind(kind), cluster) {
+		o.typed = mesh.Unenforced{Ref: o.Ref, Origin: o.Origin, Why: why}
+	} else if name == string(mesh.KindSecret) && c.named(&o.Object, v, mesh.KindSecret, false) {
+		o.typed, o.unknown = c.secret(o.Object, v), ""
+	}
+	d.objects = append(d.objects, o)
 	kinds := istioKinds(group)
 	if near := nearest(kind, kinds); near != "" && near != kind {
 		at := v.get("kind")
@@ -346,7 +354,8 @@ func keptAnnotations(meta *value) map[string]string {
 	}
 	var out map[string]string
 	for _, f := range all.fields {
-		if f.val.kind == textValue && (strings.HasPrefix(f.key, ownAnnotation) || strings.HasPrefix(f.key, trafficAnnotation)) {
+		if f.val.kind == textValue && (strings.HasPrefix(f.key, ownAnnotation) || strings.HasPrefix(f.key, trafficAnnotation) ||
+			f.key == mesh.RewriteAppHTTPProbers) {
 			if out == nil {
 				out = map[string]string{}
 			}

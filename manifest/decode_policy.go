@@ -109,12 +109,16 @@ func (c *checker) trafficPolicy(v *value, at string) *mesh.TrafficPolicy {
 	if v == nil {
 		return nil
 	}
-	t := &mesh.TrafficPolicy{TLS: clientTLS(v.get("tls")), LoadBalancer: v.get("loadBalancer").str("simple")}
+	t := &mesh.TrafficPolicy{TLS: clientTLS(v.get("tls")), LoadBalancer: v.get("loadBalancer").str("simple"),
+		ConnectionPool:   c.connectionPool(v.get("connectionPool"), at),
+		OutlierDetection: c.outlierDetection(v.get("outlierDetection"), at)}
 	for i, e := range v.list("portLevelSettings") {
-		port := e.get("port")
+		port, at := e.get("port"), at+".portLevelSettings["+strconv.Itoa(i)+"]"
 		t.Ports = append(t.Ports, mesh.PortPolicy{Name: port.str("name"),
-			Number: c.port(port.get("number"), "%s.portLevelSettings[%d].port.number", at, i),
-			TLS:    clientTLS(e.get("tls")), LoadBalancer: e.get("loadBalancer").str("simple")})
+			Number: c.port(port.get("number"), "%s.port.number", at),
+			TLS:    clientTLS(e.get("tls")), LoadBalancer: e.get("loadBalancer").str("simple"),
+			ConnectionPool:   c.connectionPool(e.get("connectionPool"), at),
+			OutlierDetection: c.outlierDetection(e.get("outlierDetection"), at)})
 	}
 	return t
 }

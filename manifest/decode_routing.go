@@ -80,6 +80,7 @@ func (c *checker) virtualService(o mesh.Object, v *value) any {
 			}
 		}
 	}
+	c.routes(vs, spec)
 	return vs
 }
 
@@ -88,9 +89,11 @@ func (c *checker) gateway(o mesh.Object, v *value) any {
 	g := &mesh.Gateway{Object: o, Selector: spec.labels("selector")}
 	for i, e := range spec.list("servers") {
 		port := e.get("port")
-		s := mesh.GatewayServer{Port: c.port(port.get("number"), "spec.servers[%d].port.number", i),
-			Protocol: port.str("protocol"), Hosts: e.strs("hosts")}
+		s := mesh.GatewayServer{Name: e.str("name"), Port: c.port(port.get("number"), "spec.servers[%d].port.number", i),
+			PortName: port.str("name"), Protocol: port.str("protocol"), Hosts: e.strs("hosts")}
 		if tls := e.get("tls"); tls != nil {
+			s.CredentialName, s.ServerCertificate, s.PrivateKey = tls.str("credentialName"), tls.str("serverCertificate"), tls.str("privateKey")
+			s.CACertificates, s.SubjectAltNames, s.HTTPSRedirect = tls.str("caCertificates"), tls.strs("subjectAltNames"), tls.flag("httpsRedirect")
 			if s.TLSMode = tls.str("mode"); s.TLSMode == "" {
 				s.TLSMode = "PASSTHROUGH" // the zero of its enum
 			}

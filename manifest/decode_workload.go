@@ -65,6 +65,7 @@ func (c *checker) workload(o mesh.Object, v *value) any {
 		f.inject, f.injectSet = a.text, true
 	}
 	c.containers(f, podSpec, podMeta)
+	c.podRuns(f.Workload, podSpec)
 	f.alone = f.proxy != "" && len(podSpec.list("containers")) == 1
 	f.Router = f.Router || f.gatewayTemplate(podMeta)
 	c.portCapture(f.Workload, podMeta)

@@ -31,11 +31,12 @@ type configFacts struct {
 	mesh.Object
 	config  mesh.Config
 	dialect mesh.Dialect // of the annotation; DialectAuto where there is none
+	content *mesh.ConfigMap
 }
 
 // meshConfig reads the ConfigMap of the mesh. Keys of MeshConfig that Oarlock does not read are nobody's mistake.
 func (c *checker) meshConfig(o mesh.Object, v *value) any {
-	f := &configFacts{Object: o, config: mesh.DefaultConfig()}
+	f := &configFacts{Object: o, config: mesh.DefaultConfig(), content: c.configMap(o, v)}
 	f.config.Origin = o.Origin
 	if text := v.get("data").get(meshConfigKey); text != nil {
 		c.meshText(&f.config, text)

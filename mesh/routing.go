@@ -54,6 +54,7 @@ type Gateway struct {
 type GatewayServer struct {
 	Name     string
 	Port     uint32
+	PortName string
 	Protocol string
 	Hosts    []string
 	TLSMode  string // "" where the server has no tls block
