@@ -1,0 +1,12 @@
+// Package api has the types of the JSON API of a running control plane, and nothing else: whoever asks and whoever answers
+// import the same ones. docs/api.md describes the paths.
+//
+//	GET  /v1/status      Status       how the mesh is
+//	GET  /v1/manifests   Manifests    what the snapshot in force was read from
+//	POST /v1/reload      Reload       look at the manifests now
+//	GET  /v1/sync        Sync         wait until a snapshot is in force on every sidecar
+//	GET  /v1/ca          CA           the authorities of the trust domain
+//	POST /v1/ca/rotate   CA           take a step of a rotation
+//
+// A field may be added under the same version; one that changes its meaning or goes away needs another.
+package api
