@@ -122,14 +122,33 @@ func openRoot(path string, opt Options) (root, error) {
 // Read reads every file and what it says. The error is a *ReadError, or that of ctx; a file that cannot be read inside a
 // folder is a Problem, and so is a folder without manifests (a warning).
 func (d *Dir) Read(ctx context.Context) (mesh.Reading, error) {
+	r, _, err := d.ReadFiles(ctx)
+	return r, err
+}
+
+// ReadFiles is Read that gives the files as well, in order of name: those that the Reading comes from, letter by letter.
+func (d *Dir) ReadFiles(ctx context.Context) (mesh.Reading, []manifest.File, error) {
 	l, err := d.list(ctx)
 	if err != nil {
-		return mesh.Reading{}, err
+		return mesh.Reading{}, nil, err
 	}
 	snap, problems := manifest.Load(l.files, manifest.Options{Dialect: d.opt.Dialect, Lenient: d.opt.Lenient})
 	problems = append(problems, l.problems...)
 	slices.SortStableFunc(problems, compareProblems)
-	return mesh.Reading{Snapshot: snap, Problems: problems, Precondition: l.pre}, nil
+	return mesh.Reading{Snapshot: snap, Problems: problems, Precondition: l.pre}, l.files, nil
+}
+
+// Places gives the absolute paths of what was asked for, in order; "-" for standard input.
+func (d *Dir) Places() []string {
+	var out []string
+	for _, r := range d.roots {
+		place := r.path
+		if abs, err := filepath.Abs(r.path); err == nil && r.path != "-" {
+			place = abs
+		}
+		out = append(out, place)
+	}
+	return out
 }
 
 // compareProblems puts errors first, then orders by position.
