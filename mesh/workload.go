@@ -47,6 +47,9 @@ type Workload struct {
 	// there, and no Sidecar limits what it sees.
 	Router bool
 
+	// Unready says that the pod runs and must get no traffic yet: its endpoints are left out.
+	Unready bool
+
 	Addresses []string          // pod IPs, or the address of an entry; empty for a template
 	Ports     []ContainerPort   // what the containers declare
 	PortMap   map[string]uint32 // of an entry: service port name to workload port
@@ -75,6 +78,17 @@ func (w *Workload) Template() bool {
 		return true
 	}
 	return false
+}
+
+// Pod gives one instance of a template, or of a Pod as its manifest writes it. Its owner is the template.
+func (w *Workload) Pod(name string, addresses []string) *Workload {
+	p := *w
+	p.Ref = Ref{Kind: KindPod, Namespace: w.Ref.Namespace, Name: name}
+	p.Replicas, p.Addresses = 1, addresses
+	if w.Ref.Kind != KindPod {
+		p.Owner = w.Ref
+	}
+	return &p
 }
 
 // ContainerPort is one entry of a container's ports.
