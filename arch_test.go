@@ -36,6 +36,7 @@ const rules = `
 	probe:
 	bootstrap:
 	api:
+	examples:
 
 	# Text in, text out.
 	manifest: mesh
