@@ -2,19 +2,242 @@ package metrics
 
 import (
 	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
+
+// Handler serves all series, as text or in OpenMetrics' form, as the caller likes.
+func (r *Registry) Handler() http.Handler {
+	return promhttp.HandlerFor(r.prom, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
+}
 
 // Describe is of prometheus.Collector. It says nothing: which series there are depends on the traffic.
 func (r *Registry) Describe(chan<- *prometheus.Desc) {}
 
 // Collect is of prometheus.Collector.
 func (r *Registry) Collect(out chan<- prometheus.Metric) {
+	c := &collection{desc: r.desc}
+	r.gather(c)
+	for _, m := range c.metrics {
+		out <- m
+	}
 }
 
-// Handler serves all series, as text or in OpenMetrics' form, as the caller likes.
-func (r *Registry) Handler() http.Handler {
-	return promhttp.HandlerFor(r.prom, promhttp.HandlerOpts{EnableOpenMetrics: true})
+func (r *Registry) gather(c *collection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sweep(time.Now())
+	for l, h := range r.http {
+		c.http(l, &h.series)
+	}
+	for l, h := range r.tcp {
+		c.tcp(l, &h.series)
+	}
+	for k, h := range r.known {
+		c.known(k, &h.series)
+	}
+	for f, s := range r.failures {
+		c.add("oarlock_handshake_failures_total", counter, s.count.Value(), f.values()...)
+	}
+	for i, name := range kindNames {
+		c.add("oarlock_series_overflow_total", counter, r.overflow[i].Value(), name)
+	}
+	for address, d := range r.downstreams {
+		c.downstream(address, d)
+	}
+	for name, u := range r.upstreams {
+		c.upstream(name, u)
+	}
+	for address, s := range r.listeners {
+		c.tls("envoy_listener_ssl_", address, s)
+	}
+	for name, s := range r.clusters {
+		c.tls("envoy_cluster_ssl_", name, s)
+	}
+	r.xds.collect(c)
+	r.svid.collect(c)
+	c.add("istio_build", gauge, 1, "proxy", orUnknown(r.opt.IstioVersion))
+	c.add("oarlock_build_info", gauge, 1, orUnknown(r.opt.Version), runtime.Version())
+	c.process()
+}
+
+// collection are the metrics of one scrape.
+type collection struct {
+	desc    map[string]*prometheus.Desc
+	metrics []prometheus.Metric
+}
+
+func (c *collection) add(name string, k kind, v uint64, labels ...string) {
+	c.addFloat(name, k, float64(v), labels...)
+}
+
+func (c *collection) addFloat(name string, k kind, v float64, labels ...string) {
+	t := [...]prometheus.ValueType{counter: prometheus.CounterValue, gauge: prometheus.GaugeValue, untyped: prometheus.UntypedValue}[k]
+	c.metrics = append(c.metrics, prometheus.MustNewConstMetric(c.desc[name], t, v, labels...))
+}
+
+// histogram adds one whose sum is in units that are so many to one of the boundaries'.
+func (c *collection) histogram(name string, h *histogram, unit float64, labels []string) {
+	buckets := make(map[float64]uint64, len(boundaries))
+	var n uint64
+	for i, le := range boundaries {
+		n += h.buckets[i].Value()
+		buckets[le] = n
+	}
+	n += h.buckets[len(boundaries)].Value()
+	c.metrics = append(c.metrics, prometheus.MustNewConstHistogram(c.desc[name], n, float64(h.sum.Value())/unit, buckets, labels...))
+}
+
+func (c *collection) http(l Labels, s *httpSeries) {
+	values := append(l.values(), strconv.Itoa(l.Code), l.GRPCStatus)
+	c.add("istio_requests_total", counter, s.duration.count(), values...)
+	c.histogram("istio_request_duration_milliseconds", &s.duration, float64(time.Millisecond), values)
+	c.histogram("istio_request_bytes", &s.request, 1, values)
+	c.histogram("istio_response_bytes", &s.response, 1, values)
+}
+
+func (c *collection) tcp(l Labels, s *tcpSeries) {
+	values := l.values()
+	c.add("istio_tcp_connections_opened_total", counter, s.opened.Value(), values...)
+	c.add("istio_tcp_connections_closed_total", counter, s.closed.Value(), values...)
+	c.add("istio_tcp_received_bytes_total", counter, s.received.Value(), values...)
+	c.add("istio_tcp_sent_bytes_total", counter, s.sent.Value(), values...)
+}
+
+func (c *collection) known(k known, s *knownSeries) {
+	values := []string{k.reporter.String(), orUnknown(k.source), orUnknown(k.sourceNamespace), orUnknown(k.destination),
+		orUnknown(k.destinationNamespace), orUnknown(k.service), port(k.port), k.security.String(), orUnknown(k.policy)}
+	if n := s.requests.Value(); n > 0 {
+		c.add("oarlock_requests_total", counter, n, values...)
+	}
+	if n := s.connections.Value(); n > 0 {
+		c.add("oarlock_tcp_connections_opened_total", counter, n, values...)
+	}
+}
+
+// values are those of istioLabels.
+func (l *Labels) values() []string {
+	s, d := &l.Source, &l.Destination
+	v := append(make([]string, 0, len(istioRequestLabels)), l.Reporter.String(),
+		s.Workload, s.CanonicalService, s.CanonicalRevision, s.Namespace, s.Principal, s.App, s.Version, s.Cluster,
+		d.Workload, d.Namespace, d.Principal, d.App, d.Version, l.Service.Host, d.CanonicalService, d.CanonicalRevision,
+		l.Service.Name, l.Service.Namespace, d.Cluster, l.Protocol)
+	for i := range v {
+		v[i] = orUnknown(v[i])
+	}
+	flags := l.Flags
+	if flags == "" {
+		flags = "-"
+	}
+	return append(v, flags, l.Security.String())
+}
+
+// values are those of failureLabels.
+func (f *Failure) values() []string {
+	return []string{f.Reporter.String(), orUnknown(f.Source.Workload), orUnknown(f.Source.Namespace),
+		orUnknown(f.Source.Principal), orUnknown(f.Destination.Workload), orUnknown(f.Destination.Namespace),
+		orUnknown(f.Destination.Principal), orUnknown(f.Service.Host), port(f.Port), f.Cause, orUnknown(f.Policy)}
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return unknown
+	}
+	return s
+}
+
+func port(p uint16) string {
+	if p == 0 {
+		return unknown
+	}
+	return strconv.Itoa(int(p))
+}
+
+func (c *collection) downstream(address string, d *Downstream) {
+	c.add("envoy_listener_downstream_cx_total", counter, d.Connections.Value(), address)
+	c.addFloat("envoy_listener_downstream_cx_active", gauge, float64(d.Active.Value()), address)
+	c.add("envoy_listener_no_filter_chain_match", untyped, d.NoFilterChainMatch.Value(), address)
+}
+
+func (c *collection) upstream(name string, u *Upstream) {
+	const p = "envoy_cluster_"
+	c.add(p+"upstream_cx_total", counter, u.Connections.Value(), name)
+	c.addFloat(p+"upstream_cx_active", gauge, float64(u.Active.Value()), name)
+	c.add(p+"upstream_cx_connect_fail", untyped, u.ConnectFail.Value(), name)
+	c.add(p+"upstream_cx_connect_timeout", untyped, u.ConnectTimeout.Value(), name)
+	c.add(p+"upstream_cx_overflow", untyped, u.ConnectionOverflow.Value(), name)
+	c.add(p+"upstream_cx_none_healthy", untyped, u.NoHealthy.Value(), name)
+	c.add(p+"upstream_rq_total", counter, u.Requests.Value(), name)
+	c.addFloat(p+"upstream_rq_active", gauge, float64(u.ActiveRequests.Value()), name)
+	c.add(p+"upstream_rq_retry", untyped, u.Retries.Value(), name)
+	c.add(p+"upstream_rq_timeout", untyped, u.Timeouts.Value(), name)
+	c.add(p+"upstream_rq_pending_overflow", untyped, u.PendingOverflow.Value(), name)
+	c.add(p+"upstream_rq_retry_overflow", untyped, u.RetryOverflow.Value(), name)
+	c.add(p+"outlier_detection_ejections_enforced_total", counter, u.Ejections.Value(), name)
+	c.addFloat(p+"outlier_detection_ejections_active", gauge, float64(u.Ejected.Value()), name)
+}
+
+func (c *collection) tls(prefix, name string, s *TLSStats) {
+	c.add(prefix+"handshake", untyped, s.handshake.Value(), name)
+	c.add(prefix+"session_reused", untyped, s.reused.Value(), name)
+	c.add(prefix+"connection_error", untyped, s.ConnectionError.Value(), name)
+	c.add(prefix+"no_certificate", untyped, s.NoCertificate.Value(), name)
+	c.add(prefix+"fail_verify_no_cert", untyped, s.FailVerifyNoCert.Value(), name)
+	c.add(prefix+"fail_verify_error", untyped, s.FailVerifyError.Value(), name)
+	c.add(prefix+"fail_verify_san", untyped, s.FailVerifySAN.Value(), name)
+	for i, v := range versionNames {
+		if n := s.versions[i].Value(); n > 0 {
+			c.add(prefix+"versions", untyped, n, name, v)
+		}
+	}
+	for i, suite := range cipherNames {
+		if n := s.ciphers[i].Value(); n > 0 {
+			c.add(prefix+"ciphers", untyped, n, name, suite.name)
+		}
+	}
+}
+
+func (x *XDS) collect(c *collection) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var connected uint64
+	if x.connected {
+		connected = 1
+	}
+	c.add("oarlock_xds_connected", gauge, connected)
+	c.add("oarlock_xds_connects_total", counter, x.connects)
+	for name, t := range x.types {
+		c.add("oarlock_xds_acks_total", counter, t.acks, name)
+		c.add("oarlock_xds_nacks_total", counter, t.nacks, name)
+		c.add("oarlock_xds_ignored_total", counter, t.ignored, name)
+		if t.acks > 0 {
+			c.add("oarlock_xds_version_info", gauge, 1, name, clean(t.version))
+		}
+	}
+}
+
+func (s *SVID) collect(c *collection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.add("oarlock_svid_renewals_total", counter, s.renewals)
+	c.add("oarlock_svid_renewal_failures_total", counter, s.failures)
+	if !s.notAfter.IsZero() {
+		c.addFloat("oarlock_svid_expiry_timestamp_seconds", gauge, float64(s.notAfter.Unix()))
+		c.addFloat("oarlock_svid_start_timestamp_seconds", gauge, float64(s.notBefore.Unix()))
+	}
+}
+
+// Names lists the names of all series that there can be, in order.
+func Names() []string {
+	var names []string
+	for _, s := range allSeries {
+		names = append(names, s.name)
+	}
+	slices.Sort(names)
+	return names
 }

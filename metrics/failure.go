@@ -63,35 +63,31 @@ var causes = []string{CausePlaintextToTLS, CauseTLSToPlaintext, CauseNoClientCer
 	CauseNoFilterChain, CauseNoIdentity, CauseTimeout, CauseReset, CauseClosed, CauseRefusedByPeer, CauseOther}
 
 type failure struct {
+	use
 	count Counter
-	last  uint64
-	seen  time.Time
 }
 
-// Failure counts a failed handshake. Past Options.MaxSeries, reporter, cause and policy are all that is kept.
+// Failure counts a failed handshake. Past Options.MaxSeries, reporter and cause are all that is kept.
 func (r *Registry) Failure(f Failure) {
 	if !slices.Contains(causes, f.Cause) {
 		f.Cause = CauseOther
 	}
-	r.own.standIn(f.Reporter, &f.Source, &f.Destination)
+	f = r.completeFailure(f)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.failures[f]; s != nil {
-		s.count.Inc()
-		return
-	}
 	now := time.Now()
-	if len(r.failures) >= r.opt.MaxSeries {
+	if r.failures[f] == nil && len(r.failures) >= r.opt.MaxSeries {
 		r.sweepFailures(now)
-	}
-	if len(r.failures) >= r.opt.MaxSeries {
-		r.overflow[kindFailures].Inc()
-		f = f.overflow()
+		if len(r.failures) >= r.opt.MaxSeries {
+			r.overflow[kindFailures].Inc()
+			f = f.overflow()
+		}
 	}
 	s := r.failures[f]
 	if s == nil {
-		s = &failure{seen: now}
+		s = &failure{use: use{seen: now}}
 		r.failures[f] = s
 	}
+	s.touch()
 	s.count.Inc()
 }

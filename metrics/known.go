@@ -1,6 +1,10 @@
 package metrics
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+)
 
 // The sets of labels that have a bound.
 const (
@@ -13,7 +17,32 @@ const (
 // kindNames are the values of the label set of oarlock_series_overflow_total.
 var kindNames = [kinds]string{"requests", "connections", "failures"}
 
-// known are the few labels under which our own series say what a side knows. Many sets of Labels share one.
+// shared are series that several holders count on. One goes with its last holder, so what is counted never shrinks.
+type shared[K comparable, S any] map[K]*held[S]
+
+type held[S any] struct {
+	series  S
+	holders int
+}
+
+func (m shared[K, S]) hold(k K) *S {
+	h := m[k]
+	if h == nil {
+		h = &held[S]{}
+		m[k] = h
+	}
+	h.holders++
+	return &h.series
+}
+
+func (m shared[K, S]) release(k K) {
+	h := m[k]
+	if h.holders--; h.holders == 0 {
+		delete(m, k)
+	}
+}
+
+// known are the few labels under which our own series say what a side knows.
 type known struct {
 	reporter                          Reporter
 	source, sourceNamespace           string
@@ -24,30 +53,7 @@ type known struct {
 	policy                            string
 }
 
-type knownSeries struct {
-	requests, connections Counter
-	holders               int // Requests and Connections that count here, under the registry's lock
-}
-
-// holdKnown gives the series of some labels' few, and counts the caller as a holder.
-func (r *Registry) holdKnown(l Labels) *knownSeries {
-	k := l.known()
-	s := r.known[k]
-	if s == nil {
-		s = &knownSeries{}
-		r.known[k] = s
-	}
-	s.holders++
-	return s
-}
-
-func (r *Registry) releaseKnown(l Labels) {
-	k := l.known()
-	s := r.known[k]
-	if s.holders--; s.holders == 0 {
-		delete(r.known, k)
-	}
-}
+type knownSeries struct{ requests, connections Counter }
 
 func (l *Labels) known() known {
 	return known{
@@ -56,6 +62,15 @@ func (l *Labels) known() known {
 		destination: l.Destination.Workload, destinationNamespace: l.Destination.Namespace,
 		service: l.Service.Host, port: l.Port, security: l.Security, policy: l.Policy,
 	}
+}
+
+// istio gives the labels that Istio's series have.
+func (l Labels) istio() Labels {
+	l.Policy, l.Port = "", 0
+	if l.Reporter == Source {
+		l.Security = SecurityUnknown
+	}
+	return l
 }
 
 // overflowName stands in the labels of what found no place of its own.
@@ -73,9 +88,16 @@ func (f Failure) overflow() Failure {
 	return o
 }
 
-// complete brings labels into the form under which they are kept.
+// complete brings labels into the form under which they are kept: two that print alike are equal.
 func (r *Registry) complete(l Labels) Labels {
 	r.own.standIn(l.Reporter, &l.Source, &l.Destination)
+	l.Source.clean()
+	l.Destination.clean()
+	l.Service.clean()
+	l.GRPCStatus, l.Policy = clean(l.GRPCStatus), clean(l.Policy)
+	if l.Flags = clean(l.Flags); l.Flags == "-" {
+		l.Flags = ""
+	}
 	switch l.Protocol {
 	case "http", "grpc", "tcp":
 	default:
@@ -85,6 +107,19 @@ func (r *Registry) complete(l Labels) Labels {
 		l.Code = 0
 	}
 	return l
+}
+
+// completeFailure keeps what the series has.
+func (r *Registry) completeFailure(f Failure) Failure {
+	r.own.standIn(f.Reporter, &f.Source, &f.Destination)
+	f.Source = Peer{Workload: f.Source.Workload, Namespace: f.Source.Namespace, Principal: f.Source.Principal}
+	f.Destination = Peer{Workload: f.Destination.Workload, Namespace: f.Destination.Namespace, Principal: f.Destination.Principal}
+	f.Service = Service{Host: f.Service.Host}
+	f.Source.clean()
+	f.Destination.clean()
+	f.Service.clean()
+	f.Policy = clean(f.Policy)
+	return f
 }
 
 // standIn puts the sidecar's own workload in the reporter's place where that is empty.
@@ -97,41 +132,66 @@ func (p *Peer) standIn(by Reporter, source, destination *Peer) {
 	}
 }
 
-// The sweepers drop what did not move for Options.Idle; the lock is held.
+func (p *Peer) clean() {
+	for _, s := range []*string{&p.Workload, &p.Namespace, &p.App, &p.Version, &p.CanonicalService, &p.CanonicalRevision,
+		&p.Cluster, &p.Principal} {
+		*s = clean(*s)
+	}
+}
+
+func (s *Service) clean() {
+	s.Host, s.Name, s.Namespace = clean(s.Host), clean(s.Name), clean(s.Namespace)
+}
+
+// maxValue bounds the bytes of a label that a peer may have chosen.
+const maxValue = 256
+
+func clean(s string) string {
+	if s == unknown {
+		return ""
+	}
+	if len(s) <= maxValue && utf8.ValidString(s) {
+		return s
+	}
+	if len(s) > maxValue {
+		s = s[:maxValue]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// sweep drops what nobody counted on for Options.Idle; the lock is held.
+func (r *Registry) sweep(now time.Time) {
+	r.sweepRequests(now)
+	r.sweepConnections(now)
+	r.sweepFailures(now)
+}
 
 func (r *Registry) sweepRequests(now time.Time) {
 	for l, q := range r.requests {
-		if r.idle(q.duration.count(), &q.last, &q.seen, now) {
+		if q.idle(now, r.opt.Idle) {
 			q.gone.Store(true)
 			delete(r.requests, l)
-			r.releaseKnown(l)
+			r.http.release(l.istio())
+			r.known.release(l.known())
 		}
 	}
 }
 
 func (r *Registry) sweepConnections(now time.Time) {
 	for l, c := range r.connections {
-		open := c.opened.Value() != c.closed.Value()
-		if r.idle(c.opened.Value()+c.received.Value()+c.sent.Value(), &c.last, &c.seen, now) && !open {
+		if c.idle(now, r.opt.Idle) && c.open.Load() == 0 {
 			c.gone.Store(true)
 			delete(r.connections, l)
-			r.releaseKnown(l)
+			r.tcp.release(l.istio())
+			r.known.release(l.known())
 		}
 	}
 }
 
 func (r *Registry) sweepFailures(now time.Time) {
 	for f, s := range r.failures {
-		if r.idle(s.count.Value(), &s.last, &s.seen, now) {
+		if s.idle(now, r.opt.Idle) {
 			delete(r.failures, f)
 		}
 	}
-}
-
-// idle says whether a count has stood still for too long, and remembers when it moved.
-func (r *Registry) idle(count uint64, last *uint64, seen *time.Time, now time.Time) bool {
-	if count != *last {
-		*last, *seen = count, now
-	}
-	return r.opt.Idle > 0 && now.Sub(*seen) > r.opt.Idle
 }

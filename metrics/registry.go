@@ -29,11 +29,13 @@ type Registry struct {
 	own Peer
 	opt Options
 
-	mu          sync.Mutex
+	mu          sync.Mutex // guards the maps, not what they lead to
 	requests    map[Labels]*Request
 	connections map[Labels]*Connection
 	failures    map[Failure]*failure
-	known       map[known]*knownSeries
+	http        shared[Labels, httpSeries]
+	tcp         shared[Labels, tcpSeries]
+	known       shared[known, knownSeries]
 	listeners   map[string]*TLSStats
 	clusters    map[string]*TLSStats
 	downstreams map[string]*Downstream
@@ -43,6 +45,7 @@ type Registry struct {
 	xds  XDS
 	svid SVID
 	prom *prometheus.Registry
+	desc map[string]*prometheus.Desc // by name of the series
 }
 
 // NewRegistry makes a registry for the sidecar of one workload. Own stands for the reporter's side of Labels and Failures
@@ -59,14 +62,20 @@ func NewRegistry(own Peer, opt Options) *Registry {
 		requests:    map[Labels]*Request{},
 		connections: map[Labels]*Connection{},
 		failures:    map[Failure]*failure{},
-		known:       map[known]*knownSeries{},
+		http:        shared[Labels, httpSeries]{},
+		tcp:         shared[Labels, tcpSeries]{},
+		known:       shared[known, knownSeries]{},
 		listeners:   map[string]*TLSStats{},
 		clusters:    map[string]*TLSStats{},
 		downstreams: map[string]*Downstream{},
 		upstreams:   map[string]*Upstream{},
+		desc:        map[string]*prometheus.Desc{},
 	}
 	r.xds.types = map[string]*xdsType{}
-	r.prom = prometheus.NewPedanticRegistry()
+	for _, s := range allSeries {
+		r.desc[s.name] = prometheus.NewDesc(s.name, s.help, s.labels, nil)
+	}
+	r.prom = prometheus.NewRegistry()
 	r.prom.MustRegister(r)
 	return r
 }
@@ -95,15 +104,39 @@ func (g *Gauge) Set(n int64) { g.n.Store(n) }
 // Value gives the value.
 func (g *Gauge) Value() int64 { return g.n.Load() }
 
+// use remembers whether somebody counted, so that what nobody counts on can be dropped.
+type use struct {
+	gone atomic.Bool // dropped; set and cleared under the registry's lock
+	used atomic.Bool
+	seen time.Time // when the sweeper last found it used, under the registry's lock
+}
+
+// touch says that it is used. It seldom writes, so that processors do not wait for each other.
+func (u *use) touch() {
+	if !u.used.Load() {
+		u.used.Store(true)
+	}
+}
+
+// idle is for the sweeper.
+func (u *use) idle(now time.Time, limit time.Duration) bool {
+	if u.used.Swap(false) {
+		u.seen = now
+	}
+	return limit > 0 && now.Sub(u.seen) > limit
+}
+
 // Request gives the series of some labels; the same labels give the same series as long as somebody counts on it. Past
-// Options.MaxSeries it is one of the few overflow series, which keep reporter, protocol and the first digit of the code.
+// Options.MaxSeries it is one of the few overflow series, which keep reporter, protocol, security and the first digit of
+// the code.
 //
-// It takes a lock and hashes every label: keep the result per connection or route.
+// It takes a lock and hashes every label: keep the result per connection or route. It may be kept for good.
 func (r *Registry) Request(l Labels) *Request {
 	l = r.complete(l)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if q := r.requests[l]; q != nil {
+		q.touch()
 		return q
 	}
 	if len(r.requests) >= r.opt.MaxSeries {
@@ -116,57 +149,60 @@ func (r *Registry) Request(l Labels) *Request {
 			return q
 		}
 	}
-	q := &Request{registry: r, labels: l, seen: time.Now()}
+	q := &Request{registry: r, labels: l}
 	r.addRequest(q)
 	return q
 }
 
 func (r *Registry) addRequest(q *Request) {
-	q.known = r.holdKnown(q.labels)
+	q.http, q.known = r.http.hold(q.labels.istio()), r.known.hold(q.labels.known())
+	q.seen = time.Now()
 	r.requests[q.labels] = q
 	q.gone.Store(false)
 }
 
-// Request counts the requests of one set of labels.
+// Request counts the requests of one set of labels. Several share a series where a series does not have all labels.
 type Request struct {
+	use
 	registry *Registry
 	labels   Labels
 
-	// known is set when the series is made or comes back, under the registry's lock, and not while gone is false.
+	// Both are set under the registry's lock before gone becomes false, and stay until it is true.
+	http  *httpSeries
 	known *knownSeries
-	gone  atomic.Bool // swept out: whoever still holds it brings it back
+}
 
+// httpSeries are Istio's for requests. How many they were is the count of each histogram.
+type httpSeries struct {
 	duration histogram // nanoseconds
 	request  histogram // bytes
 	response histogram // bytes
-
-	// Of the sweeper, under the registry's lock.
-	last uint64
-	seen time.Time
 }
 
 // Observe counts one request: its duration from the first byte of the request to the last of the response, and the bytes
 // of both bodies. It neither allocates nor waits.
 func (q *Request) Observe(d time.Duration, requestBytes, responseBytes int64) {
 	if q.gone.Load() {
-		q = q.registry.revive(q)
+		q = q.registry.reviveRequest(q)
 	}
-	q.duration.observe(max(int64(d), 0), &durationBounds)
-	q.request.observe(max(requestBytes, 0), &sizeBounds)
-	q.response.observe(max(responseBytes, 0), &sizeBounds)
-	q.known.requests.n.Add(1)
+	q.touch()
+	q.http.duration.observe(max(int64(d), 0), &durationBounds)
+	q.http.request.observe(max(requestBytes, 0), &sizeBounds)
+	q.http.response.observe(max(responseBytes, 0), &sizeBounds)
+	q.known.requests.Inc()
 }
 
-// revive brings back a series that was swept out while somebody held it.
-func (r *Registry) revive(q *Request) *Request {
+// reviveRequest gives the series in place of one that was swept out while somebody held it: whatever took its place, or
+// a new one. The old one is never brought back, since another goroutine may be reading it.
+func (r *Registry) reviveRequest(q *Request) *Request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := r.requests[q.labels]; now != nil {
-		return now
+	now := r.requests[q.labels]
+	if now == nil {
+		now = &Request{registry: r, labels: q.labels}
+		r.addRequest(now)
 	}
-	r.addRequest(q)
-	q.seen = time.Now()
-	return q
+	return now
 }
 
 // Connection gives the series of some labels, as Request does.
@@ -175,6 +211,7 @@ func (r *Registry) Connection(l Labels) *Connection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c := r.connections[l]; c != nil {
+		c.touch()
 		return c
 	}
 	if len(r.connections) >= r.opt.MaxSeries {
@@ -187,46 +224,56 @@ func (r *Registry) Connection(l Labels) *Connection {
 			return c
 		}
 	}
-	c := &Connection{registry: r, labels: l, seen: time.Now()}
+	c := &Connection{registry: r, labels: l}
 	r.addConnection(c)
 	return c
 }
 
 func (r *Registry) addConnection(c *Connection) {
-	c.known = r.holdKnown(c.labels)
+	c.tcp, c.known = r.tcp.hold(c.labels.istio()), r.known.hold(c.labels.known())
+	c.seen = time.Now()
 	r.connections[c.labels] = c
 	c.gone.Store(false)
 }
 
 // Connection counts the TCP connections of one set of labels.
 type Connection struct {
+	use
 	registry *Registry
 	labels   Labels
+	open     atomic.Int64
 
-	known *knownSeries // as in Request
-	gone  atomic.Bool
-
-	opened, closed, received, sent Counter
-
-	last uint64
-	seen time.Time
+	tcp   *tcpSeries // as in Request
+	known *knownSeries
 }
 
-// Open counts a connection that begins. A series with open connections is never swept out.
-func (c *Connection) Open() {
+// tcpSeries are Istio's for connections.
+type tcpSeries struct{ opened, closed, received, sent Counter }
+
+// Open counts a connection that begins, and gives the Connection to count the rest of it on, which is not swept out
+// before its Close: c itself, unless it was idle for long.
+func (c *Connection) Open() *Connection {
 	c = c.live()
-	c.opened.Inc()
+	c.open.Add(1)
+	c.touch()
+	c.tcp.opened.Inc()
 	c.known.connections.Inc()
+	return c
 }
 
-// Close counts a connection that ends; call it on the Connection whose Open was called.
-func (c *Connection) Close() { c.live().closed.Inc() }
+// Close counts a connection that ends.
+func (c *Connection) Close() {
+	c = c.live()
+	c.open.Add(-1)
+	c.touch()
+	c.tcp.closed.Inc()
+}
 
 // Received counts bytes from the client.
-func (c *Connection) Received(n int64) { c.live().received.Add(uint64(max(n, 0))) }
+func (c *Connection) Received(n int64) { c.live().tcp.received.Add(uint64(max(n, 0))) }
 
 // Sent counts bytes to the client.
-func (c *Connection) Sent(n int64) { c.live().sent.Add(uint64(max(n, 0))) }
+func (c *Connection) Sent(n int64) { c.live().tcp.sent.Add(uint64(max(n, 0))) }
 
 func (c *Connection) live() *Connection {
 	if !c.gone.Load() {
@@ -235,10 +282,10 @@ func (c *Connection) live() *Connection {
 	r := c.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := r.connections[c.labels]; now != nil {
-		return now
+	now := r.connections[c.labels]
+	if now == nil {
+		now = &Connection{registry: r, labels: c.labels}
+		r.addConnection(now)
 	}
-	r.addConnection(c)
-	c.seen = time.Now()
-	return c
+	return now
 }
