@@ -164,3 +164,6 @@ func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
 func (c *sessionCache) Put(key string, cs *tls.ClientSessionState) { c.inner.Put(c.key(key), cs) }
 
 func (c *sessionCache) key(key string) string { return c.source.State().BundleVersion + " " + key }
+
+// Label is the cause in words of a label, for those who count failures and do not know this package.
+func (e *PeerError) Label() string { return e.Cause.String() }

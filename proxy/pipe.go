@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oarlock/oarlock/sniff"
+)
+
+// A pipe carries bytes between two connections, each way until its end, which it passes on as the end of its half.
+type pipe struct {
+	a, b net.Conn
+	// idle ends the pipe when nothing moved for so long; negative never.
+	idle time.Duration
+	// done ends the pipe.
+	done <-chan struct{}
+	// count is told now and then what has come from a and from b since the last time; nil for nobody.
+	count func(fromA, fromB int64)
+
+	fromA, fromB atomic.Int64
+	errA, errB   error // what reading from a or b, or writing to it, failed with; nil for an end in good order
+	timedOut     atomic.Bool
+	broken       sync.Once
+}
+
+// pipeBuffer is how much is read at a time: more than a TLS record, so that several go out in one write.
+const pipeBuffer = 64 << 10
+
+// reportEvery is how often bytes are counted while a connection goes on.
+const reportEvery = 5 * time.Second
+
+var pipeBuffers = sync.Pool{New: func() any { b := make([]byte, pipeBuffer); return &b }}
+
+// run carries until the end. Both connections are left open, but with both halves ended where that went well.
+func (p *pipe) run() {
+	var wg sync.WaitGroup
+	over := make(chan struct{})
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		p.errB = p.oneWay(p.a, p.b, &p.fromB)
+	}()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		p.watch(over)
+	}()
+	p.errA = p.oneWay(p.b, p.a, &p.fromA)
+	wg.Wait()
+	close(over)
+	<-watched
+}
+
+// oneWay copies from one side to the other. An error of either side breaks the other way too.
+func (p *pipe) oneWay(to, from net.Conn, n *atomic.Int64) error {
+	err := p.pump(to, from, n)
+	if err == nil || errors.Is(err, io.EOF) {
+		if closeWrite(to) == nil {
+			return nil
+		}
+		err = nil
+	}
+	p.breakUp()
+	return err
+}
+
+func (p *pipe) breakUp() {
+	p.broken.Do(func() {
+		past := time.Unix(1, 0)
+		p.a.SetDeadline(past)
+		p.b.SetDeadline(past)
+	})
+}
+
+func (p *pipe) pump(to, from net.Conn, n *atomic.Int64) error {
+	if s, ok := from.(*sniff.Conn); ok {
+		if b := s.Buffered(); len(b) > 0 {
+			w, err := to.Write(b)
+			n.Add(int64(w))
+			if err != nil {
+				return err
+			}
+		}
+		s.Discard()
+		from = s.NetConn()
+	}
+	buf := pipeBuffers.Get().(*[]byte)
+	defer pipeBuffers.Put(buf)
+	for {
+		r, err := from.Read(*buf)
+		if r > 0 {
+			w, werr := to.Write((*buf)[:r])
+			n.Add(int64(w))
+			if werr != nil {
+				return werr
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// watch counts now and then, and ends what is idle.
+func (p *pipe) watch(over <-chan struct{}) {
+	every := reportEvery
+	if p.idle > 0 {
+		every = min(every, max(p.idle/4, time.Millisecond))
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var seenA, seenB int64
+	report := func() bool {
+		a, b := p.fromA.Load(), p.fromB.Load()
+		moved := a != seenA || b != seenB
+		if moved && p.count != nil {
+			p.count(a-seenA, b-seenB)
+		}
+		seenA, seenB = a, b
+		return moved
+	}
+	last := time.Now()
+	for {
+		select {
+		case <-over:
+			report()
+			return
+		case <-p.done:
+			p.breakUp()
+			<-over
+			report()
+			return
+		case now := <-tick.C:
+			if report() {
+				last = now
+			}
+			if p.idle > 0 && now.Sub(last) >= p.idle {
+				p.timedOut.Store(true)
+				p.breakUp()
+				last = now
+			}
+		}
+	}
+}
+
+// closeWrite ends our half of a connection.
+func closeWrite(c net.Conn) error {
+	if h, ok := c.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}

@@ -1,0 +1,225 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/oarlock/oarlock/accesslog"
+	"github.com/oarlock/oarlock/metrics"
+	"github.com/oarlock/oarlock/sniff"
+)
+
+// serve takes a connection from its door to its end: original destination, listener, first bytes, filter chain, TLS.
+func (p *Proxy) serve(c *net.TCPConn, at *door) {
+	d := &downstream{proxy: p, conn: c, id: p.nextID.Add(1), start: time.Now()}
+	d.remote, d.local = addrPort(c.RemoteAddr()), addrPort(c.LocalAddr())
+	d.original = d.local
+	l := p.route(d, c, at)
+	if l == nil {
+		return
+	}
+	seen, err := l.inspect(d, c)
+	if err != nil {
+		return // it went away before it said anything: nothing to tell
+	}
+	d.chain = l.match(d, seen)
+	if d.chain == nil {
+		l.noChain(d, seen)
+		return
+	}
+	if !p.track(d) {
+		return
+	}
+	defer p.untrack(d)
+	if d.chain.tls != nil && !d.handshake(seen) {
+		return
+	}
+	if d.chain.http != nil {
+		d.chain.http.serve(d)
+		return
+	}
+	d.chain.tcp.serve(d)
+}
+
+// route finds the original destination and the listener. nil: there is no listener (any more).
+func (p *Proxy) route(d *downstream, c *net.TCPConn, at *door) *listener {
+	st := p.state.Load()
+	l := st.behind(at.door.Direction)
+	if at.key.listener != "" {
+		l = st.named(at.key.listener)
+	}
+	if l == nil {
+		return nil
+	}
+	switch {
+	case at.door.HTTPProxy:
+		return p.proxyRequest(d, c, st)
+	case at.door.Original.IsValid():
+		d.original = at.door.Original
+	case p.opt.Capture.Transparent && l.OriginalDst:
+		if dst, err := originalDst(c); err == nil {
+			d.original = dst
+		}
+	}
+	if l.UseOriginalDst && l.Direction == Outbound {
+		if to := st.find(d.original); to != nil {
+			return to
+		}
+	}
+	return l
+}
+
+// A seen is what the first bytes said.
+type seen struct {
+	transport string
+	names     string // SNI
+	alpn      []string
+	protocol  sniff.Protocol
+}
+
+// inspect looks at the first bytes where the listener wants it. An error says that the connection ended.
+func (l *listener) inspect(d *downstream, c *net.TCPConn) (seen, error) {
+	out := seen{transport: TransportRaw}
+	port := d.original.Port()
+	wantTLS, wantHTTP := l.InspectTLS.Has(port), l.InspectHTTP.Has(port)
+	if !wantTLS && !wantHTTP {
+		return out, nil
+	}
+	s, ok := d.conn.(*sniff.Conn)
+	if !ok {
+		s = sniff.NewConn(c)
+		d.conn = s
+	}
+	timeout := l.InspectTimeout
+	if timeout == 0 {
+		timeout = DefaultInspectTimeout
+	}
+	r, err := s.Sniff(sniff.Limits{FirstByte: max(timeout, 0)})
+	if err != nil {
+		return out, err
+	}
+	out.protocol = r.Protocol
+	switch {
+	case wantTLS && r.Protocol == sniff.TLS:
+		out.transport, out.names, out.alpn = TransportTLS, r.Hello.ServerName, r.Hello.ALPN
+		d.sni = r.Hello.ServerName
+	case wantHTTP && r.Protocol == sniff.HTTP1:
+		out.alpn = plainHTTP1
+	case wantHTTP && r.Protocol == sniff.HTTP2:
+		out.alpn = plainHTTP2
+	}
+	return out, nil
+}
+
+// What an HTTP inspector calls the protocols of plaintext.
+var (
+	plainHTTP1 = []string{"http/1.1"}
+	plainHTTP2 = []string{"h2c"}
+)
+
+func (l *listener) match(d *downstream, s seen) *chain {
+	if c := l.index.find(d.original, s); c != nil {
+		return c
+	}
+	return l.fallback
+}
+
+// noChain counts and logs a connection that no filter chain wants, and names the cause where TLS is at the bottom of it.
+func (l *listener) noChain(d *downstream, s seen) {
+	l.stats.noChain()
+	cause := metrics.CauseNoFilterChain
+	if s.protocol != sniff.TLS && l.index.onlyTLS(d.original) {
+		cause = metrics.CausePlaintextToTLS
+	}
+	if s.protocol == sniff.TLS || cause == metrics.CausePlaintextToTLS {
+		l.proxy.countFailure(failure{reporter: reporterOf(l.Direction), source: d.peer, cause: cause, policy: l.index.policy(d.original), original: d.original})
+	}
+	l.proxy.log.Debug("no filter chain", "listener", l.Name, "client", d.remote, "destination", d.original, "cause", cause)
+	if len(l.logs) == 0 {
+		return
+	}
+	r := d.record(time.Now())
+	r.Flags = accesslog.NoRouteFound
+	r.CodeDetails = "filter_chain_not_found"
+	if cause == metrics.CausePlaintextToTLS {
+		r.DownstreamTransportFailure = tlsHTTPRequest
+	}
+	l.logs.write(&r)
+}
+
+// record begins the access log record of a connection.
+func (d *downstream) record(now time.Time) accesslog.Record {
+	r := accesslog.Record{
+		Start: d.start, Duration: now.Sub(d.start), RequestTime: accesslog.Absent, ResponseTime: accesslog.Absent, ResponseSendTime: accesslog.Absent,
+		DownstreamLocalAddress: d.original.String(), DownstreamRemoteAddress: d.remote.String(), DownstreamDirectRemoteAddress: d.remote.String(),
+		RequestedServerName: d.sni, ConnectionID: int64(d.id),
+	}
+	if d.chain != nil {
+		r.FilterChainName = d.chain.Name
+	}
+	if d.tls != nil {
+		r.Downstream = tlsRecord(d.tls)
+	}
+	return r
+}
+
+// handshake ends the client's TLS. What goes wrong is counted, logged and named.
+func (d *downstream) handshake(s seen) bool {
+	c := tls.Server(d.conn, d.chain.tls.config)
+	d.conn = c
+	timeout := d.chain.HandshakeTimeout
+	if timeout == 0 {
+		timeout = DefaultHandshakeTimeout
+	}
+	c.SetDeadline(time.Now().Add(timeout))
+	err := c.HandshakeContext(d.proxy.ctx)
+	if err != nil {
+		d.handshakeFailed(err, s)
+		return false
+	}
+	c.SetDeadline(time.Time{})
+	state := c.ConnectionState()
+	d.tls = &state
+	d.sni = state.ServerName
+	d.peer = peerOf(&state)
+	d.chain.listener.stats.handshake(&state)
+	return true
+}
+
+func (d *downstream) handshakeFailed(err error, s seen) {
+	l := d.chain.listener
+	if errors.Is(err, io.EOF) && s.protocol == sniff.Unknown {
+		return // a port check that says nothing
+	}
+	f := downstreamFailure(err)
+	l.stats.failed(f)
+	d.proxy.countFailure(failure{reporter: reporterOf(l.Direction), source: Peer{Principal: f.peer}, cause: f.cause, policy: d.chain.Policy, original: d.original})
+	d.proxy.log.Debug("handshake failed", "listener", l.Name, "client", d.remote, "cause", f.cause, "err", err)
+	if logs := d.chain.logs(); len(logs) > 0 {
+		r := d.record(time.Now())
+		r.DownstreamTransportFailure = f.text
+		r.TerminationDetails = "transport_socket_failure"
+		logs.write(&r)
+	}
+}
+
+// logs are where connections of the chain are written.
+func (c *chain) logs() accessLogs {
+	if c.http != nil {
+		return c.listener.logs
+	}
+	return c.tcp.logs
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

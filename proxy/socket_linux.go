@@ -1,0 +1,87 @@
+package proxy
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// originalDst asks the kernel where a redirected connection was meant to go. A connection that was not redirected has its
+// own address there.
+func originalDst(c *net.TCPConn) (netip.AddrPort, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("read original destination: %w", err)
+	}
+	v6 := addrPort(c.LocalAddr()).Addr().Is6()
+	var out netip.AddrPort
+	cerr := raw.Control(func(fd uintptr) { out, err = socketOriginalDst(int(fd), v6) })
+	if cerr != nil {
+		err = cerr
+	}
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("read original destination: %w", err)
+	}
+	return out, nil
+}
+
+// soOriginalDst is SO_ORIGINAL_DST of linux/netfilter_ipv4.h, and IP6T_SO_ORIGINAL_DST.
+const soOriginalDst = 80
+
+func socketOriginalDst(fd int, v6 bool) (netip.AddrPort, error) {
+	if v6 {
+		var a unix.RawSockaddrInet6
+		size := uint32(unsafe.Sizeof(a))
+		if err := getsockopt(fd, unix.SOL_IPV6, unsafe.Pointer(&a), &size); err != nil {
+			return netip.AddrPort{}, err
+		}
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), swap(a.Port)), nil
+	}
+	var a unix.RawSockaddrInet4
+	size := uint32(unsafe.Sizeof(a))
+	if err := getsockopt(fd, unix.SOL_IP, unsafe.Pointer(&a), &size); err != nil {
+		return netip.AddrPort{}, err
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), swap(a.Port)), nil
+}
+
+func getsockopt(fd, level int, into unsafe.Pointer, size *uint32) error {
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), soOriginalDst, uintptr(into), uintptr(unsafe.Pointer(size)), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// swap reads a port in network byte order; Linux meshes run on little-endian machines (amd64, arm64).
+func swap(p uint16) uint16 { return p<<8 | p>>8 }
+
+// listenControl lets a new process listen where the one before it has just ended.
+func listenControl(_, _ string, c syscall.RawConn) error {
+	var err error
+	cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+	if cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// dialControl marks our own connections, so that redirection leaves them alone; nil where there is no mark.
+func (p *Proxy) dialControl() func(network, address string, c syscall.RawConn) error {
+	mark := p.opt.Capture.Mark
+	if mark == 0 {
+		return nil
+	}
+	return func(_, _ string, c syscall.RawConn) error {
+		var err error
+		cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark) })
+		if cerr != nil {
+			return cerr
+		}
+		return err
+	}
+}

@@ -1,0 +1,191 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/oarlock/oarlock/accesslog"
+	"github.com/oarlock/oarlock/metrics"
+)
+
+// A tcpProxy is a TCPProxy in force.
+type tcpProxy struct {
+	config *TCPProxy
+	logs   accessLogs
+	idle   time.Duration
+}
+
+func newTCPProxy(p *Proxy, c *TCPProxy) (*tcpProxy, error) {
+	out := &tcpProxy{config: c, logs: p.openLogs(c.AccessLog), idle: c.IdleTimeout}
+	if out.idle == 0 {
+		out.idle = DefaultTCPIdleTimeout
+	}
+	return out, nil
+}
+
+// connectAttempts is how many endpoints a connection tries, at most.
+const connectAttempts = 3
+
+// serve carries the connection to its end.
+func (t *tcpProxy) serve(d *downstream) {
+	d.begin()
+	d.carry(t, chooseCluster(t.config.Clusters))
+}
+
+// carry connects to an endpoint of a cluster and copies bytes both ways.
+func (d *downstream) carry(t *tcpProxy, name string) {
+	x := &transfer{downstream: d, tcp: t, cluster: d.proxy.state.Load().clusters[name], clusterName: name}
+	x.connect()
+	if x.up == nil {
+		x.finish()
+		return
+	}
+	defer x.up.close()
+	if !x.exchangePeers() {
+		x.flags |= accesslog.UpstreamConnectionFailure
+		x.finish()
+		return
+	}
+	x.series = d.proxy.opt.Series.Connection(x.labels())
+	x.series.Open()
+	x.copy()
+	x.series.Close()
+	x.finish()
+}
+
+// A transfer is one connection that is carried.
+type transfer struct {
+	*downstream
+	tcp         *tcpProxy
+	cluster     *cluster
+	clusterName string
+	up          *upstream
+	upPeer      Peer
+	series      *metrics.Connection
+
+	flags            accesslog.Flags
+	failure          string
+	attempts         int
+	received, sent   int64
+	terminated, note string
+}
+
+// connect tries endpoints until one is connected.
+func (x *transfer) connect() {
+	if x.cluster == nil {
+		x.flags, x.note = accesslog.NoClusterFound, "cluster_not_found"
+		return
+	}
+	var tried []*endpoint
+	for x.attempts < connectAttempts {
+		e := x.cluster.pick(x.original, tried)
+		if e == nil {
+			x.flags |= accesslog.NoHealthyUpstream
+			x.cluster.core.stats.NoHealthy.Inc()
+			return
+		}
+		x.attempts++
+		ctx, cancel := context.WithCancel(x.proxy.ctx)
+		u, err := e.dial(ctx, nil)
+		cancel()
+		if err == nil {
+			x.up, x.upPeer = u, e.workload
+			x.upPeer.Principal = u.peerID
+			x.flags, x.failure = 0, ""
+			return
+		}
+		x.flags |= err.Flags
+		x.failure = err.Transport
+		x.proxy.log.Debug("connect upstream", "cluster", x.clusterName, "endpoint", e.address, "err", err)
+		if len(*x.cluster.members.Load()) <= len(tried)+1 {
+			return
+		}
+		tried = append(tried, e)
+	}
+	x.flags |= accesslog.UpstreamRetryLimitExceeded
+}
+
+// labels are those of the connection's series.
+func (x *transfer) labels() metrics.Labels {
+	l := metrics.Labels{Protocol: "tcp", Flags: x.flags.String(), Service: x.cluster.service(), Policy: x.chain.Policy}
+	if x.direction() == Inbound {
+		l.Reporter, l.Source, l.Destination, l.Security = metrics.Destination, x.peer, x.proxy.opt.Self, x.security()
+		if l.Security == metrics.SecurityMutualTLS {
+			l.Destination.Principal = x.proxy.opt.Self.Principal
+		}
+		return l
+	}
+	l.Reporter, l.Source, l.Destination = metrics.Source, x.proxy.opt.Self, x.upPeer
+	l.Policy = x.cluster.config.Policy
+	l.Security = metrics.SecurityNone
+	if x.up.tls != nil && x.up.peerID != "" {
+		l.Security = metrics.SecurityMutualTLS
+	}
+	return l
+}
+
+// finish writes the log line, and ends the client's connection the way the upstream's ended.
+func (x *transfer) finish() {
+	if len(x.tcp.logs) == 0 {
+		return
+	}
+	r := x.record(time.Now())
+	r.Flags, r.UpstreamCluster, r.UpstreamTransportFailure = x.flags, x.clusterName, x.failure
+	r.BytesReceived, r.BytesSent, r.UpstreamAttempts = x.received, x.sent, int64(x.attempts)
+	r.TerminationDetails, r.CodeDetails = x.terminated, x.note
+	if x.up != nil {
+		r.UpstreamHost, r.UpstreamLocalAddress = x.up.remote.String(), x.up.local.String()
+		if x.up.tls != nil {
+			r.Upstream = tlsRecord(x.up.tls)
+		}
+	}
+	if x.tls != nil {
+		r.Downstream.LocalURISAN = x.proxy.opt.Self.Principal
+	}
+	x.tcp.logs.write(&r)
+}
+
+// copy carries bytes until both sides have ended, one has failed, or nothing moves for too long.
+func (x *transfer) copy() {
+	p := &pipe{a: x.conn, b: x.up.conn, idle: x.tcp.idle, done: x.proxy.ctx.Done()}
+	p.count = func(fromA, fromB int64) {
+		x.series.Received(fromA)
+		x.series.Sent(fromB)
+	}
+	p.run()
+	x.received, x.sent = p.fromA.Load(), p.fromB.Load()
+	switch {
+	case p.timedOut.Load():
+		x.flags |= accesslog.StreamIdleTimeout
+		x.terminated = "idle_timeout"
+	case p.errB != nil && x.sent == 0:
+		if f, ok := remoteAlert(p.errB); ok {
+			x.failure = f.text
+			x.up.endpoint.countFailure(f)
+		}
+		x.flags |= accesslog.UpstreamConnectionTermination
+	case p.errB != nil:
+		x.flags |= accesslog.UpstreamConnectionTermination
+	case p.errA != nil:
+		x.flags |= accesslog.DownstreamConnectionTermination
+	}
+	if p.errA != nil || p.errB != nil {
+		reset(x.conn)
+		reset(x.up.conn)
+	}
+}
+
+// reset lets the close that follows tell the other side that bytes may be missing.
+func reset(c net.Conn) {
+	for {
+		inner, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = inner.NetConn()
+	}
+	if t, ok := c.(*net.TCPConn); ok {
+		t.SetLinger(0)
+	}
+}
