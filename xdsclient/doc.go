@@ -1,0 +1,2 @@
+// Package xdsclient keeps a sidecar's configuration the same as what a control plane says over xDS.
+package xdsclient
