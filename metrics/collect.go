@@ -1,10 +1,13 @@
 package metrics
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,16 +51,16 @@ func (r *Registry) gather(c *collection) {
 		c.add("oarlock_series_overflow_total", counter, r.overflow[i].Value(), name)
 	}
 	for address, d := range r.downstreams {
-		c.downstream(address, d)
+		c.envoy("envoy_listener_", address, d.statistics())
 	}
 	for name, u := range r.upstreams {
-		c.upstream(name, u)
+		c.envoy("envoy_cluster_", name, u.statistics())
 	}
 	for address, s := range r.listeners {
-		c.tls("envoy_listener_ssl_", address, s)
+		c.envoy("envoy_listener_", address, s.statistics())
 	}
 	for name, s := range r.clusters {
-		c.tls("envoy_cluster_ssl_", name, s)
+		c.envoy("envoy_cluster_", name, s.statistics())
 	}
 	r.xds.collect(c)
 	r.svid.collect(c)
@@ -158,48 +161,107 @@ func port(p uint16) string {
 	return strconv.Itoa(int(p))
 }
 
-func (c *collection) downstream(address string, d *Downstream) {
-	c.add("envoy_listener_downstream_cx_total", counter, d.Connections.Value(), address)
-	c.addFloat("envoy_listener_downstream_cx_active", gauge, float64(d.Active.Value()), address)
-	c.add("envoy_listener_no_filter_chain_match", untyped, d.NoFilterChainMatch.Value(), address)
+// statistic is one of Envoy's with its name there, after the listener or the cluster.
+type statistic struct {
+	name  string
+	kind  kind
+	value float64
 }
 
-func (c *collection) upstream(name string, u *Upstream) {
-	const p = "envoy_cluster_"
-	c.add(p+"upstream_cx_total", counter, u.Connections.Value(), name)
-	c.addFloat(p+"upstream_cx_active", gauge, float64(u.Active.Value()), name)
-	c.add(p+"upstream_cx_connect_fail", untyped, u.ConnectFail.Value(), name)
-	c.add(p+"upstream_cx_connect_timeout", untyped, u.ConnectTimeout.Value(), name)
-	c.add(p+"upstream_cx_overflow", untyped, u.ConnectionOverflow.Value(), name)
-	c.add(p+"upstream_cx_none_healthy", untyped, u.NoHealthy.Value(), name)
-	c.add(p+"upstream_rq_total", counter, u.Requests.Value(), name)
-	c.addFloat(p+"upstream_rq_active", gauge, float64(u.ActiveRequests.Value()), name)
-	c.add(p+"upstream_rq_retry", untyped, u.Retries.Value(), name)
-	c.add(p+"upstream_rq_timeout", untyped, u.Timeouts.Value(), name)
-	c.add(p+"upstream_rq_pending_overflow", untyped, u.PendingOverflow.Value(), name)
-	c.add(p+"upstream_rq_retry_overflow", untyped, u.RetryOverflow.Value(), name)
-	c.add(p+"outlier_detection_ejections_enforced_total", counter, u.Ejections.Value(), name)
-	c.addFloat(p+"outlier_detection_ejections_active", gauge, float64(u.Ejected.Value()), name)
+func (d *Downstream) statistics() []statistic {
+	return []statistic{
+		{"downstream_cx_total", counter, float64(d.Connections.Value())},
+		{"downstream_cx_active", gauge, float64(d.Active.Value())},
+		{"no_filter_chain_match", untyped, float64(d.NoFilterChainMatch.Value())},
+	}
 }
 
-func (c *collection) tls(prefix, name string, s *TLSStats) {
-	c.add(prefix+"handshake", untyped, s.handshake.Value(), name)
-	c.add(prefix+"session_reused", untyped, s.reused.Value(), name)
-	c.add(prefix+"connection_error", untyped, s.ConnectionError.Value(), name)
-	c.add(prefix+"no_certificate", untyped, s.NoCertificate.Value(), name)
-	c.add(prefix+"fail_verify_no_cert", untyped, s.FailVerifyNoCert.Value(), name)
-	c.add(prefix+"fail_verify_error", untyped, s.FailVerifyError.Value(), name)
-	c.add(prefix+"fail_verify_san", untyped, s.FailVerifySAN.Value(), name)
+func (u *Upstream) statistics() []statistic {
+	return []statistic{
+		{"upstream_cx_total", counter, float64(u.Connections.Value())},
+		{"upstream_cx_active", gauge, float64(u.Active.Value())},
+		{"upstream_cx_connect_fail", untyped, float64(u.ConnectFail.Value())},
+		{"upstream_cx_connect_timeout", untyped, float64(u.ConnectTimeout.Value())},
+		{"upstream_cx_overflow", untyped, float64(u.ConnectionOverflow.Value())},
+		{"upstream_cx_none_healthy", untyped, float64(u.NoHealthy.Value())},
+		{"upstream_rq_total", counter, float64(u.Requests.Value())},
+		{"upstream_rq_active", gauge, float64(u.ActiveRequests.Value())},
+		{"upstream_rq_retry", untyped, float64(u.Retries.Value())},
+		{"upstream_rq_timeout", untyped, float64(u.Timeouts.Value())},
+		{"upstream_rq_pending_overflow", untyped, float64(u.PendingOverflow.Value())},
+		{"upstream_rq_retry_overflow", untyped, float64(u.RetryOverflow.Value())},
+		{"outlier_detection.ejections_enforced_total", counter, float64(u.Ejections.Value())},
+		{"outlier_detection.ejections_active", gauge, float64(u.Ejected.Value())},
+	}
+}
+
+func (s *TLSStats) statistics() []statistic {
+	all := []statistic{
+		{"ssl.handshake", untyped, float64(s.handshake.Value())},
+		{"ssl.session_reused", untyped, float64(s.reused.Value())},
+		{"ssl.connection_error", untyped, float64(s.ConnectionError.Value())},
+		{"ssl.no_certificate", untyped, float64(s.NoCertificate.Value())},
+		{"ssl.fail_verify_no_cert", untyped, float64(s.FailVerifyNoCert.Value())},
+		{"ssl.fail_verify_error", untyped, float64(s.FailVerifyError.Value())},
+		{"ssl.fail_verify_san", untyped, float64(s.FailVerifySAN.Value())},
+	}
 	for i, v := range versionNames {
 		if n := s.versions[i].Value(); n > 0 {
-			c.add(prefix+"versions", untyped, n, name, v)
+			all = append(all, statistic{versionsPrefix + v, untyped, float64(n)})
 		}
 	}
 	for i, suite := range cipherNames {
 		if n := s.ciphers[i].Value(); n > 0 {
-			c.add(prefix+"ciphers", untyped, n, name, suite.name)
+			all = append(all, statistic{ciphersPrefix + suite.name, untyped, float64(n)})
 		}
 	}
+	return all
+}
+
+// What stands in a name before a value that is a label in Prometheus.
+const (
+	versionsPrefix = "ssl.versions."
+	ciphersPrefix  = "ssl.ciphers."
+)
+
+// envoy adds the statistics of one listener or cluster.
+func (c *collection) envoy(prefix, of string, all []statistic) {
+	for _, s := range all {
+		labels := []string{of}
+		for _, p := range []string{versionsPrefix, ciphersPrefix} {
+			if value, ok := strings.CutPrefix(s.name, p); ok {
+				s.name, labels = strings.TrimSuffix(p, "."), append(labels, value)
+			}
+		}
+		c.addFloat(prefix+strings.ReplaceAll(s.name, ".", "_"), s.kind, s.value, labels...)
+	}
+}
+
+// WriteStats writes Envoy's statistics as Envoy's /stats has them, "listener.0.0.0.0_15006.ssl.handshake: 3", in order.
+func (r *Registry) WriteStats(w io.Writer) error {
+	r.mu.Lock()
+	var lines []string
+	add := func(prefix string, all []statistic) {
+		for _, s := range all {
+			lines = append(lines, fmt.Sprintf("%s.%s: %.0f\n", prefix, s.name, s.value))
+		}
+	}
+	for address, d := range r.downstreams {
+		add("listener."+address, d.statistics())
+	}
+	for address, s := range r.listeners {
+		add("listener."+address, s.statistics())
+	}
+	for name, u := range r.upstreams {
+		add("cluster."+name, u.statistics())
+	}
+	for name, s := range r.clusters {
+		add("cluster."+name, s.statistics())
+	}
+	r.mu.Unlock()
+	slices.Sort(lines)
+	_, err := io.WriteString(w, strings.Join(lines, ""))
+	return err
 }
 
 func (x *XDS) collect(c *collection) {

@@ -165,6 +165,16 @@ func TestTLSAsEnvoyCountsIt(t *testing.T) {
 	cluster := "envoy_cluster_name=outbound|80||api.shop.svc.cluster.local"
 	wantLine(t, text, "1", "envoy_cluster_ssl_ciphers", cluster, "cipher_suite=other")
 	wantLine(t, text, "3", "envoy_cluster_upstream_cx_connect_fail", cluster)
+	var stats strings.Builder
+	if err := r.WriteStats(&stats); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"listener.0.0.0.0_15006.ssl.handshake: 2\n", "listener.0.0.0.0_15006.ssl.versions.TLSv1.3: 1\n",
+		"cluster.outbound|80||api.shop.svc.cluster.local.upstream_cx_connect_fail: 3\n"} {
+		if !strings.Contains(stats.String(), want) {
+			t.Errorf("no %q in\n%s", want, &stats)
+		}
+	}
 	if r.Listener("0.0.0.0_15006") != l {
 		t.Error("a listener has two statistics")
 	}

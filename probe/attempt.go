@@ -94,8 +94,7 @@ type trial struct {
 func (p *Prober) try(parent context.Context, t *trial) {
 	ctx, cancel := context.WithTimeout(parent, p.Timeout)
 	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", p.Address)
+	conn, err := p.Dial(ctx, "tcp", p.Address)
 	if err != nil {
 		t.fail(err)
 		if t.Outcome == Failed {

@@ -52,6 +52,8 @@ type Prober struct {
 	NoRequest bool
 	// Parallel bounds the attempts at one time; zero is DefaultParallel.
 	Parallel int
+	// Dial makes the connections; nil is TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Result is what was tried and what it proves.
@@ -109,6 +111,9 @@ func (p *Prober) withDefaults() (*Prober, error) {
 	q.Timeout = orDefault(q.Timeout, DefaultTimeout)
 	q.Silence = min(orDefault(q.Silence, DefaultSilence), q.Timeout/2)
 	q.Parallel = orDefault(q.Parallel, DefaultParallel)
+	if q.Dial == nil {
+		q.Dial = new(net.Dialer).DialContext
+	}
 	return &q, nil
 }
 
