@@ -22,9 +22,11 @@ type pipe struct {
 	count func(fromA, fromB int64)
 
 	fromA, fromB atomic.Int64
-	errA, errB   error // what reading from a or b, or writing to it, failed with; nil for an end in good order
 	timedOut     atomic.Bool
-	broken       sync.Once
+
+	mu         sync.Mutex // guards what follows
+	errA, errB error      // what reading from a or b, or writing to it, failed with; nil for an end in good order
+	isBroken   bool
 }
 
 // pipeBuffer is how much is read at a time: more than a TLS record, so that several go out in one write.
@@ -42,47 +44,67 @@ func (p *pipe) run() {
 	wg.Add(1)
 	go func() {
 		defer wg.Done()
-		p.errB = p.oneWay(p.a, p.b, &p.fromB)
+		p.oneWay(p.a, p.b, &p.fromB)
 	}()
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
 		p.watch(over)
 	}()
-	p.errA = p.oneWay(p.b, p.a, &p.fromA)
+	p.oneWay(p.b, p.a, &p.fromA)
 	wg.Wait()
 	close(over)
 	<-watched
 }
 
 // oneWay copies from one side to the other. An error of either side breaks the other way too.
-func (p *pipe) oneWay(to, from net.Conn, n *atomic.Int64) error {
-	err := p.pump(to, from, n)
-	if err == nil || errors.Is(err, io.EOF) {
-		if closeWrite(to) == nil {
-			return nil
-		}
-		err = nil
+func (p *pipe) oneWay(to, from net.Conn, n *atomic.Int64) {
+	read, write := p.pump(to, from, n)
+	if read == io.EOF && write == nil && closeWrite(to) == nil {
+		return
+	}
+	if read != nil && read != io.EOF {
+		p.blame(from, read)
+	}
+	if write != nil {
+		p.blame(to, write)
 	}
 	p.breakUp()
-	return err
+}
+
+// blame notes the first error of a side. What comes after the pipe is broken is our own doing.
+func (p *pipe) blame(side net.Conn, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.isBroken:
+	case side == p.a && p.errA == nil:
+		p.errA = err
+	case side != p.a && p.errB == nil:
+		p.errB = err
+	}
 }
 
 func (p *pipe) breakUp() {
-	p.broken.Do(func() {
-		past := time.Unix(1, 0)
-		p.a.SetDeadline(past)
-		p.b.SetDeadline(past)
-	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isBroken {
+		return
+	}
+	p.isBroken = true
+	past := time.Unix(1, 0)
+	p.a.SetDeadline(past)
+	p.b.SetDeadline(past)
 }
 
-func (p *pipe) pump(to, from net.Conn, n *atomic.Int64) error {
+// pump copies until reading or writing fails; the end of the stream is io.EOF.
+func (p *pipe) pump(to, from net.Conn, n *atomic.Int64) (read, write error) {
 	if s, ok := from.(*sniff.Conn); ok {
 		if b := s.Buffered(); len(b) > 0 {
 			w, err := to.Write(b)
 			n.Add(int64(w))
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
 		s.Discard()
@@ -96,11 +118,11 @@ func (p *pipe) pump(to, from net.Conn, n *atomic.Int64) error {
 			w, werr := to.Write((*buf)[:r])
 			n.Add(int64(w))
 			if werr != nil {
-				return werr
+				return nil, werr
 			}
 		}
 		if err != nil {
-			return err
+			return err, nil
 		}
 	}
 }

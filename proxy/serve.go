@@ -98,7 +98,7 @@ func (l *listener) inspect(d *downstream, c *net.TCPConn) (seen, error) {
 	if timeout == 0 {
 		timeout = DefaultInspectTimeout
 	}
-	r, err := s.Sniff(sniff.Limits{FirstByte: max(timeout, 0)})
+	r, err := s.Sniff(sniff.Limits{FirstByte: max(timeout, 0), OnlyTLS: !wantHTTP})
 	if err != nil {
 		return out, err
 	}
@@ -108,18 +108,12 @@ func (l *listener) inspect(d *downstream, c *net.TCPConn) (seen, error) {
 		out.transport, out.names, out.alpn = TransportTLS, r.Hello.ServerName, r.Hello.ALPN
 		d.sni = r.Hello.ServerName
 	case wantHTTP && r.Protocol == sniff.HTTP1:
-		out.alpn = plainHTTP1
+		out.alpn = []string{"http/1.1"} // as Envoy's HTTP inspector says it
 	case wantHTTP && r.Protocol == sniff.HTTP2:
-		out.alpn = plainHTTP2
+		out.alpn = []string{"h2c"}
 	}
 	return out, nil
 }
-
-// What an HTTP inspector calls the protocols of plaintext.
-var (
-	plainHTTP1 = []string{"http/1.1"}
-	plainHTTP2 = []string{"h2c"}
-)
 
 func (l *listener) match(d *downstream, s seen) *chain {
 	if c := l.index.find(d.original, s); c != nil {
@@ -129,8 +123,11 @@ func (l *listener) match(d *downstream, s seen) *chain {
 }
 
 // noChain counts and logs a connection that no filter chain wants, and names the cause where TLS is at the bottom of it.
+//
+// The client gets a reset, as from Envoy, which leaves its bytes unread: an end in good order would look like an answer.
 func (l *listener) noChain(d *downstream, s seen) {
 	l.stats.noChain()
+	defer reset(d.conn)
 	cause := metrics.CauseNoFilterChain
 	if s.protocol != sniff.TLS && l.index.onlyTLS(d.original) {
 		cause = metrics.CausePlaintextToTLS

@@ -65,6 +65,9 @@ type Limits struct {
 	// Rest is how long the bytes after the first may take until the protocol can be told; then it is told from what has
 	// come. Zero is DefaultRest, negative waits for ever.
 	Rest time.Duration
+	// OnlyTLS tells TLS alone from everything else, which is Other: a protocol whose first bytes might become a line of
+	// HTTP need not wait until they do not.
+	OnlyTLS bool
 }
 
 // Sniff reads until the protocol is clear and keeps the bytes for Read. It returns an error where the connection fails
@@ -98,6 +101,9 @@ func (c *Conn) sniff(l Limits) (Result, error) {
 	}
 	if l.Rest == 0 {
 		l.Rest = DefaultRest
+	}
+	if l.OnlyTLS && !c.looksLikeTLS() {
+		return Result{Protocol: Other}, nil
 	}
 	if p, ok := c.name(false); ok {
 		return Result{Protocol: p}, nil // the usual case: no timer is started

@@ -338,3 +338,16 @@ func TestWords(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Where only TLS counts, a first byte that is none of TLS's is enough.
+func TestSniffOnlyTLS(t *testing.T) {
+	client, server := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	go client.Write([]byte("G"))
+	c := NewConn(server)
+	r, err := c.Sniff(Limits{Rest: time.Hour, OnlyTLS: true})
+	if r.Protocol != Other || err != nil || string(c.Buffered()) != "G" {
+		t.Errorf("Sniff = %v, %v with %q", r.Protocol, err, c.Buffered())
+	}
+}
