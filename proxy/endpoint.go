@@ -74,6 +74,11 @@ func (e *endpoint) tlsName() string {
 
 // dial connects: TCP, and TLS as the endpoint's socket has it, with alpn in place of the socket's own where it is not nil.
 func (e *endpoint) dial(ctx context.Context, alpn []string) (*upstream, *upstreamError) {
+	return e.dialFor(ctx, alpn, false)
+}
+
+// dialFor is dial for requests, or for a stream of bytes.
+func (e *endpoint) dialFor(ctx context.Context, alpn []string, stream bool) (*upstream, *upstreamError) {
 	core := e.core
 	if core.connections.Add(1) > int64(core.limits.Connections) {
 		core.connections.Add(-1)
@@ -81,7 +86,7 @@ func (e *endpoint) dial(ctx context.Context, alpn []string) (*upstream, *upstrea
 		return nil, &upstreamError{Flags: accesslog.UpstreamOverflow, Reason: "overflow"}
 	}
 	core.stats.Connections.Inc()
-	u, err := e.connect(ctx, alpn)
+	u, err := e.connect(ctx, alpn, stream)
 	if err != nil {
 		core.connections.Add(-1)
 		core.stats.ConnectFail.Inc()
@@ -105,7 +110,7 @@ func (e *endpoint) release(*upstream) {
 	e.busy.Add(-1)
 }
 
-func (e *endpoint) connect(ctx context.Context, alpn []string) (*upstream, *upstreamError) {
+func (e *endpoint) connect(ctx context.Context, alpn []string, stream bool) (*upstream, *upstreamError) {
 	timeout := e.core.config.ConnectTimeout
 	if timeout == 0 {
 		timeout = DefaultConnectTimeout
@@ -121,6 +126,9 @@ func (e *endpoint) connect(ctx context.Context, alpn []string) (*upstream, *upst
 	u := &upstream{conn: c, endpoint: e, local: addrPort(c.LocalAddr()), remote: at, since: time.Now()}
 	if e.socket.tls == nil {
 		return u, nil
+	}
+	if tcp, ok := c.(*net.TCPConn); ok && stream {
+		u.conn = &recordConn{TCPConn: tcp}
 	}
 	if uerr := e.handshake(ctx, u, alpn); uerr != nil {
 		c.Close()

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -110,12 +111,13 @@ func (p *pipe) pump(to, from net.Conn, n *atomic.Int64) (read, write error) {
 		s.Discard()
 		from = s.NetConn()
 	}
+	in, out := records(from), records(to)
 	buf := pipeBuffers.Get().(*[]byte)
 	defer pipeBuffers.Put(buf)
 	for {
-		r, err := from.Read(*buf)
+		r, err := readSome(from, in, *buf)
 		if r > 0 {
-			w, werr := to.Write((*buf)[:r])
+			w, werr := writeAll(to, out, (*buf)[:r])
 			n.Add(int64(w))
 			if werr != nil {
 				return nil, werr
@@ -125,6 +127,43 @@ func (p *pipe) pump(to, from net.Conn, n *atomic.Int64) (read, write error) {
 			return err, nil
 		}
 	}
+}
+
+// records gives the recordConn beneath a connection, nil where there is none.
+func records(c net.Conn) *recordConn {
+	t, ok := c.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	r, _ := t.NetConn().(*recordConn)
+	return r
+}
+
+// readSome reads once, and goes on while whole records are there.
+func readSome(from net.Conn, in *recordConn, buf []byte) (int, error) {
+	n, err := from.Read(buf)
+	for err == nil && in != nil && len(buf)-n >= maxRecord && in.ready() {
+		var more int
+		more, err = from.Read(buf[n:])
+		n += more
+	}
+	return n, err
+}
+
+// maxRecord is how much one TLS record carries.
+const maxRecord = 16 << 10
+
+// writeAll writes all records of p at once.
+func writeAll(to net.Conn, out *recordConn, p []byte) (int, error) {
+	if out == nil || len(p) <= maxRecord {
+		return to.Write(p)
+	}
+	out.cork()
+	n, err := to.Write(p)
+	if ferr := out.flush(); err == nil && ferr != nil {
+		return 0, ferr
+	}
+	return n, err
 }
 
 // watch counts now and then, and ends what is idle.

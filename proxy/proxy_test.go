@@ -62,7 +62,9 @@ func start(t testing.TB, opt proxy.Options, config *proxy.Config) (*proxy.Proxy,
 	t.Helper()
 	logs := &lockedBuffer{}
 	opt.Stdout = logs
-	opt.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if _, benchmark := t.(*testing.B); !benchmark {
+		opt.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	p := proxy.New(opt)
 	if err := p.Apply(config); err != nil {
 		t.Fatal(err)
@@ -165,12 +167,17 @@ type pair struct {
 
 func newPair(t testing.TB, mode string, client *proxy.ClientTLS) *pair {
 	t.Helper()
+	return newPairTo(t, mode, client, echo(t))
+}
+
+func newPairTo(t testing.TB, mode string, client *proxy.ClientTLS, backend netip.AddrPort) *pair {
+	t.Helper()
 	authority := meshtest.NewCA(t, nil, 0)
 	web := proxy.Peer{Workload: "web", Namespace: "front", App: "web", Principal: "spiffe://cluster.local/ns/front/sa/web"}
 	api := proxy.Peer{Workload: "api", Namespace: "shop", App: "api", Principal: "spiffe://cluster.local/ns/shop/sa/api"}
 	out := &pair{door: freePort(t), serverAt: freePort(t), clientStats: metrics.NewRegistry(web, metrics.Options{}), serverStats: metrics.NewRegistry(api, metrics.Options{})}
 	out.server, out.serverLogs = start(t, proxy.Options{Identity: identity(t, authority, "shop", "api"), Self: api, NodeID: "api", Series: out.serverStats},
-		&proxy.Config{Version: "1", Listeners: []*proxy.Listener{inbound(mode, out.serverAt)}, Clusters: []*proxy.Cluster{static("inbound|80||", echo(t), nil)}})
+		&proxy.Config{Version: "1", Listeners: []*proxy.Listener{inbound(mode, out.serverAt)}, Clusters: []*proxy.Cluster{static("inbound|80||", backend, nil)}})
 	out.client, out.clientLogs = start(t, proxy.Options{Identity: identity(t, authority, "front", "web"), Self: web, NodeID: "web", Series: out.clientStats},
 		&proxy.Config{Version: "1", Listeners: []*proxy.Listener{{Name: "out", Address: out.door, Bind: true, Chains: []*proxy.FilterChain{{TCP: tcpTo("api")}}}},
 			Clusters: []*proxy.Cluster{static("api", out.serverAt, client)}})

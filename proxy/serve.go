@@ -166,6 +166,9 @@ func (d *downstream) record(now time.Time) accesslog.Record {
 
 // handshake ends the client's TLS. What goes wrong is counted, logged and named.
 func (d *downstream) handshake(s seen) bool {
+	if d.chain.tcp != nil {
+		d.conn = d.byRecord()
+	}
 	c := tls.Server(d.conn, d.chain.tls.config)
 	d.conn = c
 	timeout := d.chain.HandshakeTimeout
@@ -185,6 +188,29 @@ func (d *downstream) handshake(s seen) bool {
 	d.peer = peerOf(&state)
 	d.chain.listener.stats.handshake(&state)
 	return true
+}
+
+// byRecord lets the connection be read and written by many records at a time.
+func (d *downstream) byRecord() net.Conn {
+	out := &recordConn{}
+	switch c := d.conn.(type) {
+	case *net.TCPConn:
+		out.TCPConn = c
+	case *sniff.Conn:
+		tcp, ok := c.NetConn().(*net.TCPConn)
+		if !ok || len(c.Buffered()) > recordRoom {
+			return c
+		}
+		out.TCPConn = tcp
+		if seen := c.Buffered(); len(seen) > 0 {
+			out.in = recordBuffers.Get().(*[]byte)
+			out.end = copy(*out.in, seen)
+		}
+		c.Discard()
+	default:
+		return c
+	}
+	return out
 }
 
 func (d *downstream) handshakeFailed(err error, s seen) {

@@ -87,7 +87,7 @@ func (x *transfer) connect() {
 		}
 		x.attempts++
 		ctx, cancel := context.WithCancel(x.proxy.ctx)
-		u, err := e.dial(ctx, nil)
+		u, err := e.dialFor(ctx, nil, true)
 		cancel()
 		if err == nil {
 			x.up, x.upPeer = u, e.workload
