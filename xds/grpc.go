@@ -1,0 +1,3 @@
+package xds
+
+func (t *Translator) viewGRPC(v *View, n Node) {}

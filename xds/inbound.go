@@ -1,0 +1,252 @@
+package xds
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	httpinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	origv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
+	tlsinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/resolve"
+)
+
+// The listeners that every sidecar has.
+const (
+	virtualInbound  = "virtualInbound"
+	virtualOutbound = "virtualOutbound"
+	inboundPort     = 15006
+	outboundPort    = 15001
+)
+
+const (
+	transportTLS = "tls"
+	transportRaw = "raw_buffer"
+)
+
+// chain is one row of the table of inbound filter chains: what is matched, and what is done.
+type chain struct {
+	transport string // "" matches all
+	alpn      []string
+	tls       bool // mTLS is terminated
+	http      bool
+}
+
+// chainTable gives the chains of a port (semantics L18, M39): by mode and class in the current dialect, by mode alone in
+// the legacy ones, in which ports were never sniffed inbound.
+func chainTable(mode mesh.Mode, class resolve.ProtocolClass, legacy bool) []chain {
+	if legacy {
+		return legacyChains(mode, class == resolve.ProtocolHTTP)
+	}
+	plainHTTP := []string{"http/1.1", "h2c"}
+	switch class {
+	case resolve.ProtocolHTTP:
+		return httpChains(mode)
+	case resolve.ProtocolAuto:
+		plain := []chain{{transport: transportRaw, alpn: plainHTTP, http: true}, {transport: transportRaw}}
+		switch mode {
+		case mesh.ModeStrict:
+			return []chain{{transport: transportTLS, alpn: alpnHTTP(), tls: true, http: true}, {transport: transportTLS, tls: true}}
+		case mesh.ModeDisable:
+			return plain
+		}
+		return append([]chain{
+			{transport: transportTLS, alpn: alpnHTTP(), tls: true, http: true},
+			{transport: transportTLS, alpn: []string{alpnPeerExchange, alpnIstio}, tls: true},
+			{transport: transportTLS},
+		}, plain...)
+	}
+	switch mode {
+	case mesh.ModeStrict:
+		return []chain{{transport: transportTLS, tls: true}}
+	case mesh.ModeDisable:
+		return []chain{{transport: transportRaw}}
+	}
+	return []chain{{transport: transportTLS, alpn: alpnMesh(), tls: true}, {transport: transportTLS}, {transport: transportRaw}}
+}
+
+func alpnMesh() []string { return append([]string{alpnIstio, alpnPeerExchange}, alpnHTTP()...) }
+
+func httpChains(mode mesh.Mode) []chain {
+	switch mode {
+	case mesh.ModeStrict:
+		return []chain{{transport: transportTLS, tls: true, http: true}}
+	case mesh.ModeDisable:
+		return []chain{{transport: transportRaw, http: true}}
+	}
+	return []chain{{transport: transportTLS, alpn: alpnMesh(), tls: true, http: true}, {transport: transportRaw, http: true}}
+}
+
+// legacyChains: a strict port is one for TLS alone, so that plaintext meets no chain.
+func legacyChains(mode mesh.Mode, http bool) []chain {
+	switch mode {
+	case mesh.ModeStrict:
+		return []chain{{transport: transportTLS, tls: true, http: http}}
+	case mesh.ModeDisable:
+		return []chain{{http: http}}
+	}
+	return []chain{{transport: transportTLS, alpn: []string{alpnIstio}, tls: true, http: http}, {http: http}}
+}
+
+// virtualInbound is the listener for all that reaches a workload: a set of chains for each port, one for the others, and
+// none for its own.
+func (t *Translator) virtualInbound(w *mesh.Workload) *Resource {
+	out := &listenerv3.Listener{
+		Name:                             virtualInbound,
+		Address:                          address("0.0.0.0", inboundPort),
+		TrafficDirection:                 corev3.TrafficDirection_INBOUND,
+		ListenerFiltersTimeout:           t.detection(),
+		ContinueOnListenerFiltersTimeout: true,
+		AccessLog:                        t.listenerLog(),
+		FilterChains: []*listenerv3.FilterChain{{
+			Name:             "virtualInbound-blackhole",
+			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: number(inboundPort)},
+			Filters:          []*listenerv3.Filter{t.forward(blackHoleCluster, nil, false, target{cluster: blackHoleCluster})},
+		}},
+	}
+	noTLS, noHTTP := []uint32{inboundPort}, []uint32{inboundPort}
+	for _, l := range t.r.Listens(w) {
+		chains := t.inboundChains(l)
+		out.FilterChains = append(out.FilterChains, chains...)
+		if l.Port == 0 {
+			continue
+		}
+		if l.Mode == mesh.ModeDisable {
+			noTLS = append(noTLS, l.Port)
+		}
+		if t.legacy || l.Protocol.Class != resolve.ProtocolAuto {
+			noHTTP = append(noHTTP, l.Port)
+		}
+	}
+	out.ListenerFilters = []*listenerv3.ListenerFilter{
+		listenerFilter("envoy.filters.listener.original_dst", &origv3.OriginalDst{}, nil),
+		listenerFilter("envoy.filters.listener.tls_inspector", &tlsinv3.TlsInspector{}, noTLS),
+	}
+	if !t.legacy {
+		out.ListenerFilters = append(out.ListenerFilters, listenerFilter("envoy.filters.listener.http_inspector", &httpinv3.HttpInspector{}, noHTTP))
+	}
+	return t.store.add(virtualInbound, out)
+}
+
+// detection is how long a connection may say nothing before it counts as one of a server-first protocol; zero waits for
+// good, today's default. The legacy dialects waited 100 ms.
+func (t *Translator) detection() *durationpb.Duration {
+	if t.legacy {
+		return durationpb.New(cmp.Or(t.snap.Config.ProtocolDetectionTimeout, 100*time.Millisecond))
+	}
+	return durationpb.New(t.snap.Config.ProtocolDetectionTimeout)
+}
+
+// listenerFilter is a filter for all ports except some.
+func listenerFilter(name string, m proto.Message, except []uint32) *listenerv3.ListenerFilter {
+	f := &listenerv3.ListenerFilter{Name: name, ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(m)}}
+	var rules []*listenerv3.ListenerFilterChainMatchPredicate
+	for _, p := range except {
+		rules = append(rules, &listenerv3.ListenerFilterChainMatchPredicate{Rule: &listenerv3.ListenerFilterChainMatchPredicate_DestinationPortRange{
+			DestinationPortRange: portRange(p)}})
+	}
+	switch {
+	case len(rules) == 1:
+		f.FilterDisabled = rules[0]
+	case len(rules) > 1:
+		f.FilterDisabled = &listenerv3.ListenerFilterChainMatchPredicate{Rule: &listenerv3.ListenerFilterChainMatchPredicate_OrMatch{
+			OrMatch: &listenerv3.ListenerFilterChainMatchPredicate_MatchSet{Rules: rules}}}
+	}
+	return f
+}
+
+// inboundChains are the chains of one port.
+func (t *Translator) inboundChains(l resolve.Listen) []*listenerv3.FilterChain {
+	if l.OwnTLS && l.Mode == mesh.ModeDisable {
+		// The Sidecar's listener wants a certificate that the mesh does not have: better nothing than plaintext.
+		return []*listenerv3.FilterChain{{
+			Name:             chainName(l),
+			FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: number(l.Port)},
+			Filters:          []*listenerv3.Filter{t.forward(blackHoleCluster, nil, false, target{cluster: blackHoleCluster})},
+		}}
+	}
+	var out []*listenerv3.FilterChain
+	for _, row := range chainTable(l.Mode, l.Protocol.Class, t.legacy) {
+		out = append(out, t.inboundChain(l, row))
+	}
+	return out
+}
+
+func chainName(l resolve.Listen) string {
+	if l.Port == 0 {
+		return virtualInbound
+	}
+	return fmt.Sprintf("0.0.0.0_%d", l.Port)
+}
+
+func (t *Translator) inboundChain(l resolve.Listen, row chain) *listenerv3.FilterChain {
+	c := &listenerv3.FilterChain{Name: chainName(l), FilterChainMatch: &listenerv3.FilterChainMatch{
+		TransportProtocol: row.transport, ApplicationProtocols: row.alpn,
+	}}
+	to := inboundPassthroughCluster
+	if l.Declared {
+		to = inboundName(l.Port)
+	}
+	if l.Port != 0 {
+		c.FilterChainMatch.DestinationPort = number(l.Port)
+	} else if row.http {
+		c.Name = "virtualInbound-catchall-http"
+	}
+	if !t.legacy {
+		c.Filters = append(c.Filters, networkFilter(filterPeerExchange, tcpPeerExchange()))
+	}
+	alpn := []string{"h2", "http/1.1"}
+	if row.http {
+		stat := chainName(l)
+		if l.Port == 0 {
+			stat = inboundPassthroughCluster
+		}
+		c.Filters = append(c.Filters, t.manager(inward, "inbound_"+stat+";", "", t.inboundRoutes(l, to)))
+	} else {
+		c.Filters = append(c.Filters, t.forward(to, nil, true, target{cluster: to}))
+		if !t.legacy {
+			alpn = append([]string{alpnPeerExchange}, alpn...)
+		}
+	}
+	if row.tls {
+		c.TransportSocket = t.serverTLS(alpn...)
+	}
+	if !l.Policy.IsZero() {
+		c.Metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{metaOwn: policyFields(l.Policy)}}
+	}
+	return c
+}
+
+// inboundRoutes lead every request to the application.
+func (t *Translator) inboundRoutes(l resolve.Listen, to string) *routev3.RouteConfiguration {
+	host := fmt.Sprintf("inbound|http|%d", l.Port)
+	if l.ServicePort != nil {
+		host = fmt.Sprintf("inbound|http|%d", l.ServicePort.Number)
+	}
+	r := &routev3.Route{
+		Name:  "default",
+		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+			ClusterSpecifier:  &routev3.RouteAction_Cluster{Cluster: to},
+			Timeout:           seconds(0),
+			MaxStreamDuration: &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: seconds(0), GrpcTimeoutHeaderMax: seconds(0)},
+		}},
+	}
+	if !t.legacy {
+		// A request that the application never read may be sent again: it closed an idle connection meanwhile.
+		r.GetRoute().RetryPolicy = &routev3.RetryPolicy{RetryOn: "reset-before-request", NumRetries: number(2)}
+	}
+	return &routev3.RouteConfiguration{
+		Name:             to,
+		ValidateClusters: truth(false),
+		VirtualHosts:     []*routev3.VirtualHost{{Name: host, Domains: []string{"*"}, Routes: []*routev3.Route{r}}},
+	}
+}
