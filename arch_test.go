@@ -36,6 +36,7 @@ const rules = `
 	probe:
 	bootstrap:
 	api:
+	demoapp:
 	examples:
 
 	# Text in, text out.

@@ -66,7 +66,7 @@ func (c *checker) call(w *mesh.Workload, at *value, text, source string) {
 	w.Calls = append(w.Calls, call)
 }
 
-// splitTarget takes HOST, HOST:PORT or SCHEME://HOST[:PORT][/PATH] apart. http and https imply their ports.
+// splitTarget takes HOST, HOST:PORT[/PATH] or SCHEME://HOST[:PORT][/PATH] apart. http and https imply their ports.
 func splitTarget(text string) (host string, port uint32, ok bool) {
 	if scheme, rest, found := strings.Cut(text, "://"); found {
 		port = map[string]uint32{"http": 80, "https": 443}[scheme]
@@ -77,6 +77,7 @@ func splitTarget(text string) (host string, port uint32, ok bool) {
 	}
 	host, number, found := strings.Cut(text, ":")
 	if found {
+		number, _, _ = strings.Cut(number, "/")
 		n, err := strconv.ParseUint(number, 10, 16)
 		if err != nil || n == 0 {
 			return "", 0, false

@@ -215,6 +215,7 @@ func (a *app) verbs() []*cobra.Command {
 		newGraphCommand(a),
 		newProbeCommand(a),
 		newTestCommand(a),
+		newDemoAppCommand(a),
 		newVersionCommand(a),
 	}
 }
