@@ -25,6 +25,36 @@ func (c *checker) podRuns(w *mesh.Workload, spec *value) {
 	w.TerminationGrace = seconds(spec, "terminationGracePeriodSeconds", 30)
 }
 
+// The annotations that give files to the sidecar, each a JSON list.
+const (
+	userVolumeKey = "sidecar.istio.io/userVolume"
+	userMountKey  = "sidecar.istio.io/userVolumeMount"
+)
+
+// sidecarFiles reads which files the sidecar gets.
+func (c *checker) sidecarFiles(w *mesh.Workload, meta *value) {
+	for _, e := range c.annotationList(meta, userVolumeKey) {
+		w.SidecarVolumes = append(w.SidecarVolumes, c.volume(e))
+	}
+	for _, e := range c.annotationList(meta, userMountKey) {
+		w.SidecarMounts = append(w.SidecarMounts, c.mount(e))
+	}
+}
+
+// annotationList reads the JSON list of mappings in an annotation; what is none is reported and counts as missing.
+func (c *checker) annotationList(meta *value, key string) []*value {
+	text := meta.get("annotations").get(key)
+	if text == nil || text.kind != textValue || text.text == "" {
+		return nil
+	}
+	v, err := parseChunk(c.innerChunk(text))
+	if err != nil || v == nil || v.kind != listValue || slices.ContainsFunc(v.items, func(e *value) bool { return e.kind != mapValue }) {
+		c.warn(text, "write it like '[{\"name\": \"certs\", ...}]'", "annotation %s: this is no JSON list and is ignored", key)
+		return nil
+	}
+	return v.items
+}
+
 // maxSeconds keeps what is written in seconds within a Duration.
 const maxSeconds = 1 << 32
 
@@ -63,12 +93,15 @@ func (c *checker) container(v *value) mesh.Container {
 		}
 	}
 	for _, e := range v.list("volumeMounts") {
-		out.Mounts = append(out.Mounts, mesh.Mount{Volume: e.str("name"), Path: e.str("mountPath"), SubPath: e.str("subPath"),
-			ReadOnly: e.flag("readOnly"), Origin: c.here(e)})
+		out.Mounts = append(out.Mounts, c.mount(e))
 	}
 	p := probeReader{c, &out}
 	out.Readiness, out.Liveness, out.Startup = p.read(v, "readinessProbe"), p.read(v, "livenessProbe"), p.read(v, "startupProbe")
 	return out
+}
+
+func (c *checker) mount(v *value) mesh.Mount {
+	return mesh.Mount{Volume: v.str("name"), Path: v.str("mountPath"), SubPath: v.str("subPath"), ReadOnly: v.flag("readOnly"), Origin: c.here(v)}
 }
 
 func envSource(v *value) *mesh.EnvSource {

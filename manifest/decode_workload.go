@@ -66,6 +66,7 @@ func (c *checker) workload(o mesh.Object, v *value) any {
 	}
 	c.containers(f, podSpec, podMeta)
 	c.podRuns(f.Workload, podSpec)
+	c.sidecarFiles(f.Workload, podMeta)
 	f.alone = f.proxy != "" && len(podSpec.list("containers")) == 1
 	f.Router = f.Router || f.gatewayTemplate(podMeta)
 	c.portCapture(f.Workload, podMeta)

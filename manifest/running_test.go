@@ -122,6 +122,24 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+func TestSidecarFiles(t *testing.T) {
+	const head = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace: kube-system\n  annotations:\n"
+	w := mustLoad(t, head+`    sidecar.istio.io/userVolume: '[{"name":"ca","secret":{"secretName":"ledger-ca"}}]'
+    sidecar.istio.io/userVolumeMount: '[{"name":"ca","mountPath":"/etc/ca","readOnly":true}]'
+spec: {}
+`, Options{}).Workloads[0]
+	equal(t, "volumes", w.SidecarVolumes, []mesh.Volume{{Name: "ca", Secret: &mesh.VolumeFiles{Name: "ledger-ca", Mode: 0o644}, Origin: at(7, 34)}})
+	equal(t, "mounts", w.SidecarMounts, []mesh.Mount{{Volume: "ca", Path: "/etc/ca", ReadOnly: true, Origin: at(8, 39)}})
+	for _, text := range []string{"'['", "'{}'", "'[1]'", "x"} {
+		snap, got := loadText(head+"    sidecar.istio.io/userVolume: "+text+"\nspec: {}\n", Options{})
+		want := "warning f.yaml:7:34: read Pod kube-system/a: annotation sidecar.istio.io/userVolume: this is no JSON list and is ignored\n" +
+			"  write it like '[{\"name\": \"certs\", ...}]'\n"
+		if got != want || len(snap.Workloads) != 1 {
+			t.Errorf("%s: got\n%swant\n%s", text, got, want)
+		}
+	}
+}
+
 func TestWorkloadDefaults(t *testing.T) {
 	w := mustLoad(t, depHead+"spec: {template: {spec: {containers: [{name: a}]}}}\n", Options{}).Workloads[0]
 	equal(t, "defaults", []any{w.RestartPolicy, w.TerminationGrace, len(w.Containers), w.Volumes}, []any{"Always", 30 * time.Second, 1, []mesh.Volume(nil)})
@@ -162,6 +180,17 @@ func TestRunningProblems(t *testing.T) {
 				t.Errorf("%d objects taken in, want %d", snap.Documents, tc.objects)
 			}
 		})
+	}
+}
+
+// TestTargets: what demo-app takes for a target is a declared edge.
+func TestTargets(t *testing.T) {
+	for in, want := range map[string]string{"a:80": "a 80 true", "a.b:80/c?d": "a.b 80 true", "tcp://a:9000": "a 9000 true", "https://a/b": "a 443 true",
+		"a": "a 0 true", "a/b": "a/b 0 false", "a:b/80": " 0 false"} {
+		host, port, ok := splitTarget(in)
+		if got := fmt.Sprint(host, " ", port, " ", ok); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
 	}
 }
 

@@ -62,6 +62,10 @@ type Workload struct {
 	Containers     []Container
 	InitContainers []Container
 	Volumes        []Volume
+	// SidecarVolumes and SidecarMounts are what the annotations sidecar.istio.io/userVolume and userVolumeMount give to
+	// the sidecar: files that DestinationRules name.
+	SidecarVolumes []Volume
+	SidecarMounts  []Mount
 	// RestartPolicy is Always, OnFailure or Never; "" for an entry or endpoint.
 	RestartPolicy string
 	// TerminationGrace is how long a pod may take to end after SIGTERM; 30 s where nothing is said.
