@@ -3,6 +3,7 @@ package xds
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -11,6 +12,7 @@ import (
 	httpinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
 	origv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
 	tlsinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -112,26 +114,34 @@ func (t *Translator) virtualInbound(w *mesh.Workload) *Resource {
 			Filters:          []*listenerv3.Filter{t.forward(blackHoleCluster, nil, false, target{cluster: blackHoleCluster})},
 		}},
 	}
-	noTLS, noHTTP := []uint32{inboundPort}, []uint32{inboundPort}
+	var mutual, opaque []uint32 // ports on which TLS is looked for, and others that are named
+	sniffed := false            // ports that nobody names are looked at for TLS
+	noHTTP := []uint32{inboundPort}
 	for _, l := range t.r.Listens(w) {
-		chains := t.inboundChains(l)
-		out.FilterChains = append(out.FilterChains, chains...)
-		if l.Port == 0 {
+		out.FilterChains = append(out.FilterChains, t.inboundChains(l)...)
+		switch {
+		case l.Port == 0:
+			sniffed = l.Mode != mesh.ModeDisable
 			continue
-		}
-		if l.Mode == mesh.ModeDisable {
-			noTLS = append(noTLS, l.Port)
+		case l.Mode == mesh.ModeDisable:
+			opaque = append(opaque, l.Port)
+		default:
+			mutual = append(mutual, l.Port)
 		}
 		if t.legacy || l.Protocol.Class != resolve.ProtocolAuto {
 			noHTTP = append(noHTTP, l.Port)
 		}
 	}
-	out.ListenerFilters = []*listenerv3.ListenerFilter{
-		listenerFilter("envoy.filters.listener.original_dst", &origv3.OriginalDst{}, nil),
-		listenerFilter("envoy.filters.listener.tls_inspector", &tlsinv3.TlsInspector{}, noTLS),
+	out.ListenerFilters = []*listenerv3.ListenerFilter{listenerFilter("envoy.filters.listener.original_dst", &origv3.OriginalDst{}, nil)}
+	const tlsInspector = "envoy.filters.listener.tls_inspector"
+	switch {
+	case sniffed:
+		out.ListenerFilters = append(out.ListenerFilters, listenerFilter(tlsInspector, &tlsinv3.TlsInspector{}, single(append(opaque, inboundPort))))
+	case len(mutual) > 0:
+		out.ListenerFilters = append(out.ListenerFilters, listenerFilter(tlsInspector, &tlsinv3.TlsInspector{}, allBut(mutual)))
 	}
 	if !t.legacy {
-		out.ListenerFilters = append(out.ListenerFilters, listenerFilter("envoy.filters.listener.http_inspector", &httpinv3.HttpInspector{}, noHTTP))
+		out.ListenerFilters = append(out.ListenerFilters, listenerFilter("envoy.filters.listener.http_inspector", &httpinv3.HttpInspector{}, single(noHTTP)))
 	}
 	return t.store.add(virtualInbound, out)
 }
@@ -145,13 +155,36 @@ func (t *Translator) detection() *durationpb.Duration {
 	return durationpb.New(t.snap.Config.ProtocolDetectionTimeout)
 }
 
+// single gives the range of each port.
+func single(ports []uint32) []*typev3.Int32Range {
+	slices.Sort(ports)
+	var out []*typev3.Int32Range
+	for _, p := range slices.Compact(ports) {
+		out = append(out, &typev3.Int32Range{Start: int32(p), End: int32(p) + 1})
+	}
+	return out
+}
+
+// allBut gives the ranges between some ports.
+func allBut(ports []uint32) []*typev3.Int32Range {
+	var out []*typev3.Int32Range
+	next := int32(0)
+	for _, r := range append(single(ports), &typev3.Int32Range{Start: 65536, End: 65536}) {
+		if r.Start > next {
+			out = append(out, &typev3.Int32Range{Start: next, End: r.Start})
+		}
+		next = r.End
+	}
+	return out
+}
+
 // listenerFilter is a filter for all ports except some.
-func listenerFilter(name string, m proto.Message, except []uint32) *listenerv3.ListenerFilter {
+func listenerFilter(name string, m proto.Message, except []*typev3.Int32Range) *listenerv3.ListenerFilter {
 	f := &listenerv3.ListenerFilter{Name: name, ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(m)}}
 	var rules []*listenerv3.ListenerFilterChainMatchPredicate
-	for _, p := range except {
+	for _, r := range except {
 		rules = append(rules, &listenerv3.ListenerFilterChainMatchPredicate{Rule: &listenerv3.ListenerFilterChainMatchPredicate_DestinationPortRange{
-			DestinationPortRange: portRange(p)}})
+			DestinationPortRange: r}})
 	}
 	switch {
 	case len(rules) == 1:

@@ -11,7 +11,6 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	httpinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
 	tlsinv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -19,10 +18,6 @@ import (
 )
 
 const anyAddress = "0.0.0.0"
-
-func portRange(p uint32) *typev3.Int32Range {
-	return &typev3.Int32Range{Start: int32(p), End: int32(p) + 1}
-}
 
 // addListeners adds virtualOutbound, and the listeners that it hands connections to:
 //

@@ -159,7 +159,10 @@ func (sc *scope) names(s *mesh.Service) []string {
 func withPorts(names []string, port uint32) []string {
 	var out []string
 	for _, n := range names {
-		out = append(out, n, fmt.Sprintf("%s:%d", n, port))
+		out = append(out, n)
+		if !strings.HasSuffix(n, ".") {
+			out = append(out, fmt.Sprintf("%s:%d", n, port))
+		}
 	}
 	return out
 }
