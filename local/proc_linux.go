@@ -1,0 +1,154 @@
+package local
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// markVariable is in the environment of every process of a run; its value is of no other run.
+const markVariable = "OARLOCK_RUN"
+
+// podVariable names the pod in the environment of its processes.
+const podVariable = "OARLOCK_POD"
+
+// identify gives the identity of a process that runs, or the zero value.
+func identify(pid int) processID {
+	start, _ := startTime(pid)
+	if start == 0 {
+		return processID{}
+	}
+	return processID{PID: pid, Start: start, Boot: bootID()}
+}
+
+// alive says whether the very process runs still: the number alone may be another's by now.
+func (id processID) alive() bool {
+	if id.PID <= 0 || id.Boot != bootID() {
+		return false
+	}
+	start, zombie := startTime(id.PID)
+	return start == id.Start && !zombie
+}
+
+// kill sends a signal to the process if it is the one that was meant.
+func (id processID) kill(sig unix.Signal) {
+	fd, err := unix.PidfdOpen(id.PID, 0)
+	if err != nil {
+		if errors.Is(err, unix.ENOSYS) && id.alive() {
+			_ = unix.Kill(id.PID, sig)
+		}
+		return
+	}
+	defer unix.Close(fd)
+	if id.alive() { // asked while the descriptor holds the process: it cannot become another in between
+		_ = unix.PidfdSendSignal(fd, sig, nil, 0)
+	}
+}
+
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// startTime reads field 22 of /proc/PID/stat, in ticks since boot; 0 where there is no such process.
+func startTime(pid int) (start uint64, zombie bool) {
+	f := statFields(pid)
+	if len(f) < 20 {
+		return 0, false
+	}
+	start, _ = strconv.ParseUint(f[19], 10, 64)
+	return start, f[0] == "Z"
+}
+
+// statFields gives the fields of /proc/PID/stat from the third on: what comes before may have spaces and parentheses.
+func statFields(pid int) []string {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return nil
+	}
+	i := bytes.LastIndexByte(b, ')')
+	return strings.Fields(string(b[i+1:]))
+}
+
+// withMark lists the processes of this user that have NAME=VALUE in their environment, this one left out.
+func withMark(name, value string) []processID {
+	var out []processID
+	want := []byte(name + "=" + value)
+	for _, pid := range pids() {
+		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		for v := range bytes.SplitSeq(b, []byte{0}) {
+			if bytes.Equal(v, want) {
+				if id := identify(pid); id.PID != 0 {
+					out = append(out, id)
+				}
+				break
+			}
+		}
+	}
+	return out
+}
+
+func pids() []int {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	var out []int
+	for _, n := range names {
+		if pid, err := strconv.Atoi(n); err == nil {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+// killMarked kills what has the mark until nothing has it; a process may fork while we look.
+func killMarked(name, value string) {
+	for range 20 {
+		list := withMark(name, value)
+		if len(list) == 0 {
+			return
+		}
+		for _, id := range list {
+			id.kill(unix.SIGKILL)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// children lists the processes whose parent is this one.
+func children() []int {
+	var out []int
+	self := strconv.Itoa(os.Getpid())
+	for _, pid := range pids() {
+		if f := statFields(pid); len(f) > 1 && f[1] == self {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+// waitGone waits until the process ended, or the time is over.
+func waitGone(id processID, bound time.Duration) bool {
+	for deadline := time.Now().Add(bound); id.alive(); {
+		if time.Now().After(deadline) {
+			return false
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return true
+}
