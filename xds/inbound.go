@@ -87,7 +87,8 @@ func httpChains(mode mesh.Mode) []chain {
 	return []chain{{transport: transportTLS, alpn: alpnMesh(), tls: true, http: true}, {transport: transportRaw, http: true}}
 }
 
-// legacyChains: a strict port is one for TLS alone, so that plaintext meets no chain.
+// legacyChains: a strict port is one for TLS alone, so that plaintext meets no chain. A permissive one does not match the
+// transport: Envoy never goes back from a step, and TLS that is not of the mesh shall find the other chain.
 func legacyChains(mode mesh.Mode, http bool) []chain {
 	switch mode {
 	case mesh.ModeStrict:
@@ -95,7 +96,7 @@ func legacyChains(mode mesh.Mode, http bool) []chain {
 	case mesh.ModeDisable:
 		return []chain{{http: http}}
 	}
-	return []chain{{transport: transportTLS, alpn: []string{alpnIstio}, tls: true, http: http}, {http: http}}
+	return []chain{{alpn: []string{alpnIstio}, tls: true, http: http}, {http: http}}
 }
 
 // virtualInbound is the listener for all that reaches a workload: a set of chains for each port, one for the others, and
