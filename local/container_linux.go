@@ -255,7 +255,7 @@ func (c *container) state() containerState {
 	return s
 }
 
-func logOf(dir, containerName string) string {
+func logPath(dir, containerName string) string {
 	return filepath.Join(dir, "logs", filepath.Base(containerName)+".log")
 }
 
@@ -264,7 +264,7 @@ func sidecarContainer(r *podRun, argv []string) *container {
 	s := r.spec.Sidecar
 	drain := s.Drain + 2*time.Second
 	return &container{
-		pod: r, log: logOf(r.spec.Dir, mesh.SidecarContainer), policy: "Always", grace: drain, socket: s.Bootstrap.Admin.Socket,
+		pod: r, log: logPath(r.spec.Dir, mesh.SidecarContainer), policy: "Always", grace: drain, socket: s.Bootstrap.Admin.Socket,
 		spec:  containerSpec{Name: mesh.SidecarContainer, Argv: argv, Dir: filepath.Join(r.spec.Dir, mesh.SidecarContainer)},
 		check: &probeSpec{HTTP: s.Ready, Period: time.Second, Timeout: time.Second, Successes: 1, Failures: 3},
 	}

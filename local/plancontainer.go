@@ -1,7 +1,6 @@
 package local
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -143,41 +142,15 @@ func (p *planner) planVolumes(pod *planned) {
 	}
 }
 
-// The annotations by which a sidecar gets volumes, for certificates that a DestinationRule names.
-const (
-	userVolume      = "sidecar.istio.io/userVolume"
-	userVolumeMount = "sidecar.istio.io/userVolumeMount"
-)
-
 // volumes are those of the pod and those of its sidecar.
 func (p *planner) volumes(pod *planned) []mesh.Volume {
 	out := slices.Clone(pod.w.Volumes)
-	text := pod.w.Annotations[userVolume]
-	if text == "" || !pod.meshed() {
+	if !pod.meshed() {
 		return out
 	}
-	var list []struct {
-		Name   string
-		Secret *struct {
-			SecretName string
-			Optional   bool
-		}
-		ConfigMap *struct {
-			Name     string
-			Optional bool
-		}
-	}
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		p.problem(mesh.Warning, pod.w, pod.w.Origin, fmt.Sprintf("read annotation %s: %v", userVolume, err))
-		return out
-	}
-	for _, v := range list {
-		switch {
-		case slices.ContainsFunc(out, func(o mesh.Volume) bool { return o.Name == v.Name }):
-		case v.Secret != nil:
-			out = append(out, mesh.Volume{Name: v.Name, Secret: &mesh.VolumeFiles{Name: v.Secret.SecretName, Mode: 0o600, Optional: v.Secret.Optional}})
-		case v.ConfigMap != nil:
-			out = append(out, mesh.Volume{Name: v.Name, ConfigMap: &mesh.VolumeFiles{Name: v.ConfigMap.Name, Mode: 0o644, Optional: v.ConfigMap.Optional}})
+	for _, v := range pod.w.SidecarVolumes {
+		if !slices.ContainsFunc(out, func(o mesh.Volume) bool { return o.Name == v.Name }) {
+			out = append(out, v)
 		}
 	}
 	return out
@@ -185,13 +158,9 @@ func (p *planner) volumes(pod *planned) []mesh.Volume {
 
 // sidecarMounts are where the sidecar sees its volumes, and where they are.
 func (p *planner) sidecarMounts(pod *planned) map[string]string {
-	var list []struct{ Name, MountPath string }
-	if text := pod.w.Annotations[userVolumeMount]; text == "" || json.Unmarshal([]byte(text), &list) != nil {
-		return nil
-	}
 	out := map[string]string{}
-	for _, m := range list {
-		out[filepath.Clean(m.MountPath)] = filepath.Join(pod.spec.Dir, volumeFolder(m.Name))
+	for _, m := range pod.w.SidecarMounts {
+		out[filepath.Clean(m.Path)] = filepath.Join(pod.spec.Dir, volumeFolder(m.Volume), filepath.Clean("/"+m.SubPath))
 	}
 	return out
 }

@@ -125,11 +125,15 @@ func (p *planner) capture(pod *planned) bootstrap.Capture {
 }
 
 // inboundPorts are the ports on which others may call the pod: those of its containers, the targets of its services, those
-// of its probes, and of a gateway its servers'.
+// of its probes. A gateway has none: its listeners come from Gateways, and bind the pod's address by themselves.
 func (p *planner) inboundPorts(pod *planned) []uint32 {
 	set := map[uint32]bool{}
+	if pod.w.Router {
+		p.checkGateway(pod)
+		return nil
+	}
 	for _, c := range pod.w.Containers {
-		if c.Name == mesh.SidecarContainer && !pod.w.Router {
+		if c.Name == mesh.SidecarContainer {
 			continue
 		}
 		for _, port := range c.Ports {
@@ -152,9 +156,6 @@ func (p *planner) inboundPorts(pod *planned) []uint32 {
 				}
 			}
 		}
-	}
-	if pod.w.Router {
-		p.gatewayPorts(pod, set)
 	}
 	var out []uint32
 	for port, is := range set {
@@ -188,25 +189,23 @@ func probePort(c *mesh.Container, m *mesh.Probe) (uint32, bool) {
 	return 0, false
 }
 
-// gatewayPorts adds the ports of the Gateways that select the pod, as they are on the pod: a Service that maps the server's
+// checkGateway says which ports of the Gateways that select the pod cannot be listened on. A Service that maps a server's
 // port maps it here too.
-func (p *planner) gatewayPorts(pod *planned, set map[uint32]bool) {
+func (p *planner) checkGateway(pod *planned) {
 	for _, g := range p.snap.Gateways {
 		if !gatewaySelects(g, pod) {
 			continue
 		}
 		for _, server := range g.Servers {
-			mapped := false
+			port := server.Port
 			for _, s := range p.services {
-				if port := s.s.Port(server.Port); port != nil && slices.Contains(s.endpoints, pod) {
-					if n, ok := port.TargetOn(pod.w); ok {
-						set[n], mapped = true, true
+				if of := s.s.Port(server.Port); of != nil && slices.Contains(s.endpoints, pod) {
+					if n, ok := of.TargetOn(pod.w); ok {
+						port = n
 					}
 				}
 			}
-			if !mapped {
-				set[server.Port] = true
-			}
+			p.inboundBindable(pod, port)
 		}
 	}
 }

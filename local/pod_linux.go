@@ -274,7 +274,7 @@ func (r *podRun) init(ctx, side context.Context, sidecars *sync.WaitGroup) bool 
 }
 
 func (r *podRun) newContainer(spec containerSpec) *container {
-	return &container{pod: r, spec: spec, log: logOf(r.spec.Dir, spec.Name), policy: r.spec.Restart, grace: r.spec.Grace}
+	return &container{pod: r, spec: spec, log: logPath(r.spec.Dir, spec.Name), policy: r.spec.Restart, grace: r.spec.Grace}
 }
 
 func (r *podRun) add(c *container) {

@@ -136,7 +136,7 @@ func (e *engine) getLogs(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return
 	}
-	name := logOf(p.dir(), spec.Name)
+	name := logPath(p.dir(), spec.Name)
 	if _, err := os.Stat(name); err != nil {
 		http.Error(w, fmt.Sprintf("read log of container %q: it has not started", spec.Name), http.StatusNotFound)
 		return
