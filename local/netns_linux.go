@@ -1,0 +1,258 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A nsThread is an operating system thread that lives in namespaces of its own. It never goes back to Go's scheduler: it
+// ends with close. Children that it starts with Pdeathsig end then as well.
+type nsThread struct {
+	jobs chan func()
+	done chan struct{}
+}
+
+var errNamespaceClosed = errors.New("namespace is closed")
+
+// newNSThread runs setup on the thread first; its error ends the thread.
+func newNSThread(setup func() error) (*nsThread, error) {
+	t := &nsThread{jobs: make(chan func()), done: make(chan struct{})}
+	failed := make(chan error)
+	go t.run(setup, failed)
+	if err := <-failed; err != nil {
+		<-t.done
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *nsThread) run(setup func() error, failed chan<- error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == os.Getpid() {
+		// The main thread cannot end, and /proc/self speaks of it. Another goroutine gets another thread while this holds it.
+		locked := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(locked)
+			t.work(setup, failed)
+		}()
+		<-locked
+		runtime.UnlockOSThread()
+		return
+	}
+	t.work(setup, failed)
+}
+
+// work runs jobs. The goroutine returns locked, so that the thread ends with it.
+func (t *nsThread) work(setup func() error, failed chan<- error) {
+	defer close(t.done)
+	err := setup()
+	failed <- err
+	if err != nil {
+		return
+	}
+	for job := range t.jobs {
+		job()
+	}
+}
+
+// do runs f on the thread and waits for it. f must not block. The caller sees to it that close has not been called.
+func (t *nsThread) do(f func() error) error {
+	result := make(chan error, 1)
+	t.jobs <- func() { result <- f() }
+	return <-result
+}
+
+func (t *nsThread) close() {
+	close(t.jobs)
+	<-t.done
+}
+
+// inNetwork runs f, which may block, on a thread that is in a network namespace and ends afterwards.
+func inNetwork(ns *os.File, f func() error) error {
+	t, err := newNSThread(func() error { return enterNetwork(ns) })
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	return t.do(f)
+}
+
+func enterNetwork(ns *os.File) error {
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter network namespace: %w", err)
+	}
+	return nil
+}
+
+// unshareNamespaces gives the calling thread a network and mounts of its own, and no ambient capabilities: what it starts
+// has none, unless the caller is root.
+func unshareNamespaces() error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS | unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("make namespaces: %w", err)
+	}
+	// Mounts made here stay here; those that the machine makes later still come in.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("separate mounts: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	return nil
+}
+
+// openNetwork opens the network namespace of the calling thread. The namespace lives as long as the file.
+func openNetwork() (*os.File, error) { return os.Open("/proc/thread-self/ns/net") }
+
+// mountFile puts a file of ours in the place of another, for this thread's mounts.
+func mountFile(ours, theirs string) error {
+	real, err := filepath.EvalSymlinks(theirs)
+	if err != nil {
+		return fmt.Errorf("replace %s: %w", theirs, err)
+	}
+	if err := unix.Mount(ours, real, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("replace %s: %w", theirs, err)
+	}
+	return nil
+}
+
+// setSysctl is for settings of the calling thread's network. Some machines mount them read-only, some have no IPv6.
+func setSysctl(name, value string) error {
+	return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0)
+}
+
+func upLoopback(h *netlink.Handle) error {
+	lo, err := h.LinkByName("lo")
+	if err == nil {
+		err = h.LinkSetUp(lo)
+	}
+	if err != nil {
+		return fmt.Errorf("start loopback: %w", err)
+	}
+	return nil
+}
+
+const bridgeName = "oarlock0"
+
+// makeBridge makes the bridge of the pods, with the engine's own address, in the calling thread's network.
+func makeBridge(gateway netip.Prefix) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("make bridge: %w", err)
+	}
+	defer h.Close()
+	if err := upLoopback(h); err != nil {
+		return err
+	}
+	_ = setSysctl("ipv6/conf/default/disable_ipv6", "1") // no IPv6 here is as well
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = bridgeName
+	// A fixed address: a bridge would else take the lowest of its ports', and pods would go on asking for the old one.
+	attrs.HardwareAddr = net.HardwareAddr{0x02, 0x0a, 0x12, 0, 0, 1}
+	bridge := &netlink.Bridge{LinkAttrs: attrs}
+	if err := h.LinkAdd(bridge); err != nil {
+		return fmt.Errorf("make bridge: %w", err)
+	}
+	return setUp(h, bridge, gateway)
+}
+
+func setUp(h *netlink.Handle, link netlink.Link, addr netip.Prefix) error {
+	ip := &netlink.Addr{IPNet: &net.IPNet{IP: addr.Addr().AsSlice(), Mask: net.CIDRMask(addr.Bits(), 32)}}
+	if err := h.AddrAdd(link, ip); err != nil {
+		return fmt.Errorf("give %s to %s: %w", addr, link.Attrs().Name, err)
+	}
+	if err := h.LinkSetUp(link); err != nil {
+		return fmt.Errorf("start %s: %w", link.Attrs().Name, err)
+	}
+	return nil
+}
+
+func removeBridge() error {
+	link, err := netlink.LinkByName(bridgeName)
+	if err != nil {
+		return fmt.Errorf("remove bridge: %w", err)
+	}
+	if err := netlink.LinkDel(link); err != nil {
+		return fmt.Errorf("remove bridge: %w", err)
+	}
+	return nil
+}
+
+// plugIn makes a cable between the bridge, in the calling thread's network, and eth0 in another.
+func plugIn(ns *os.File, ip netip.Addr) error {
+	bridge, err := netlink.LinkByName(bridgeName)
+	if err != nil {
+		return fmt.Errorf("find bridge: %w", err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = cableName(ip)
+	attrs.MasterIndex = bridge.Attrs().Index
+	cable := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(ns.Fd()))}
+	if err := netlink.LinkAdd(cable); err != nil {
+		return fmt.Errorf("make veth: %w", err)
+	}
+	if err := netlink.LinkSetUp(cable); err != nil {
+		return fmt.Errorf("start veth: %w", err)
+	}
+	return nil
+}
+
+// unplug takes the cable to a pod away, if there is one.
+func unplug(ip netip.Addr) error {
+	link, err := netlink.LinkByName(cableName(ip))
+	var none netlink.LinkNotFoundError
+	if errors.As(err, &none) {
+		return nil
+	}
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil {
+		return fmt.Errorf("remove veth: %w", err)
+	}
+	return nil
+}
+
+func cableName(pod netip.Addr) string {
+	a := pod.As4()
+	return fmt.Sprintf("pod%02x%02x%02x%02x", a[0], a[1], a[2], a[3])
+}
+
+// preparePod readies the calling thread's new network for its eth0.
+func preparePod() error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	_ = setSysctl("ipv6/conf/default/disable_ipv6", "1") // no IPv6 here is as well
+	return upLoopback(h)
+}
+
+// addressPod gives eth0 of the calling thread's network its address and the way out.
+func addressPod(addr netip.Prefix, gateway netip.Addr) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	eth, err := h.LinkByName("eth0")
+	if err != nil {
+		return fmt.Errorf("find eth0: %w", err)
+	}
+	if err := setUp(h, eth, addr); err != nil {
+		return err
+	}
+	if err := h.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Gw: gateway.AsSlice()}); err != nil {
+		return fmt.Errorf("add route: %w", err)
+	}
+	return nil
+}
