@@ -1,0 +1,74 @@
+package proxy
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// An upload is the rest of a request's body on its way upstream, in a goroutine of its own.
+type upload struct {
+	done  chan struct{} // closed at its end
+	err   error         // of the client: it went away, or what it sent is no body
+	moved atomic.Int64  // unix nanoseconds of the last progress
+	over  atomic.Bool   // all of it was sent
+}
+
+// startUpload sends the rest of the body while the response is waited for. endUpload has to follow.
+func (x *exchange) startUpload() {
+	u := &upload{done: make(chan struct{})}
+	u.moved.Store(x.now.UnixNano())
+	x.upload = u
+	go x.runUpload(u, x.up)
+}
+
+func (x *exchange) runUpload(u *upload, up *upConn) {
+	defer close(u.done)
+	if x.holdBuf == nil {
+		x.holdBuf = takeLarge()
+	}
+	for !x.body.over() {
+		n, err := x.body.read(&x.c.in, x.holdBuf[chunkRoom:len(x.holdBuf)-chunkRoom], &x.fromClient)
+		if err != nil && err != io.EOF {
+			u.err = err
+			up.conn.Close() // wakes whoever waits for the response
+			return
+		}
+		part := x.holdBuf[chunkRoom : chunkRoom+n]
+		if x.body.kind == chunkedBody {
+			part = appendChunk(x.holdBuf[:chunkRoom+n], n)
+			if x.body.over() {
+				part = appendLastChunk(part, &x.reqTail)
+			}
+		}
+		if _, err := up.conn.Write(part); err != nil {
+			return // the response may be there already; if not, reading it fails too
+		}
+		u.moved.Store(time.Now().UnixNano())
+	}
+	u.over.Store(true)
+	if x.route.Timeout > 0 {
+		up.conn.SetReadDeadline(time.Unix(1, 0)) // the time for the response begins now
+	}
+}
+
+// endUpload waits for the upload, and breaks it off if it is not over.
+func (x *exchange) endUpload() {
+	u := x.upload
+	if u == nil {
+		return
+	}
+	select {
+	case <-u.done:
+	default:
+		x.up.conn.Close()
+		x.c.in.readAt(time.Unix(1, 0))
+		<-u.done
+	}
+	if !u.over.Load() {
+		x.keep = false
+	}
+}
+
+// uploading says whether the body is still on its way.
+func (x *exchange) uploading() bool { return x.upload != nil && !x.upload.over.Load() }
