@@ -1,0 +1,137 @@
+package xdsclient
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// Dump is what is in force, as it came from the control plane.
+type Dump struct {
+	// Version is the snapshot's, as in proxy.Config.
+	Version string
+	// Types are in the order of subscription: clusters, endpoints, listeners, routes.
+	Types []DumpType
+
+	ignored map[string]int
+}
+
+// DumpType has the resources of one type.
+type DumpType struct {
+	TypeURL string
+	// Version is of the last response that was acknowledged.
+	Version string
+	// Refused is why the last response was, "" if it was not; RefusedVersion and RefusedAt say which and when.
+	Refused        string
+	RefusedVersion string
+	RefusedAt      time.Time
+	// Resources are by name. They are shared, and must not be changed.
+	Resources []DumpResource
+}
+
+// DumpResource is one resource.
+type DumpResource struct {
+	Name    string
+	Version string
+	Updated time.Time // when its content last changed
+	Raw     *anypb.Any
+}
+
+// Status says how the stream is.
+type Status struct {
+	// Connected says that a stream is open; Since is when that changed.
+	Connected bool
+	Since     time.Time
+	// Server is what the control plane calls itself.
+	Server string
+	// Applied says that a configuration is in force.
+	Applied bool
+	// Waiting names something that is missing of a configuration that would else be applied.
+	Waiting string
+	// Acknowledged and Refused count responses.
+	Acknowledged, Refused int
+	// Err is why the stream ended, or why the last configuration is not in force; nil if neither.
+	Err error
+}
+
+// connected notes that there is a stream.
+func (c *Client) connected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status.Connected, c.status.Since, c.status.Err = true, time.Now(), nil
+	c.options.Log.Info("control plane is there", "target", c.options.Target)
+}
+
+// answers notes what the server calls itself.
+func (c *Client) answers(server string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status.Server = server[:min(len(server), 256)]
+}
+
+// disconnected notes that the stream is gone.
+func (c *Client) disconnected(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.status.Connected || c.status.Since.IsZero() {
+		c.status.Since = time.Now()
+	}
+	c.status.Connected, c.status.Waiting, c.status.Err = false, "", err
+}
+
+// waiting notes what is waited for, "" for nothing, and says whether something was before.
+func (c *Client) waiting(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.status.Waiting != ""
+	c.status.Waiting = name
+	return before
+}
+
+// answered counts an ACK or a NACK.
+func (c *Client) answered(u *update, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.dumpType(u.kind)
+	if err == nil {
+		c.status.Acknowledged++
+		t.Refused, t.RefusedVersion, t.RefusedAt = "", "", time.Time{}
+		return
+	}
+	c.status.Refused++
+	t.Refused, t.RefusedVersion, t.RefusedAt = err.Error(), u.version, time.Now()
+	c.options.Log.Warn("response is refused", "type", u.kind.String(), "version", u.version, "err", err)
+}
+
+// applied notes what is in force now, or why it is not.
+func (c *Client) applied(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status.Err = err
+	if err != nil {
+		return
+	}
+	c.status.Applied = true
+	c.dump.Version, c.dump.ignored = c.snapshot, c.good.ignored()
+	types := make([]DumpType, kinds)
+	for k := range kinds {
+		types[k] = *c.dumpType(k)
+		types[k].Version = c.version[k]
+		types[k].Resources = nil
+		for _, e := range c.good.sorted(k) {
+			types[k].Resources = append(types[k].Resources, DumpResource{e.name, e.version, e.updated, e.raw})
+		}
+	}
+	c.dump.Types = types
+}
+
+// dumpType is the place of a kind in the dump.
+func (c *Client) dumpType(k kind) *DumpType {
+	if c.dump.Types == nil {
+		c.dump.Types = make([]DumpType, kinds)
+		for k := range kinds {
+			c.dump.Types[k].TypeURL = k.url()
+		}
+	}
+	return &c.dump.Types[k]
+}
