@@ -63,20 +63,21 @@ type Node struct {
 	ID        string    `json:"id"`
 	Namespace string    `json:"namespace"`
 	Pod       string    `json:"pod"`
+	Known     bool      `json:"known"` // the mesh has such a pod
 	Connected bool      `json:"connected"`
 	Since     time.Time `json:"since,omitzero"` // of the connection
 	// Snapshot is the newest version that the sidecar acknowledged whole; "" none yet.
 	Snapshot string `json:"snapshot"`
-	InForce  bool   `json:"inForce"` // Snapshot is the newest
-	// Types are the kinds of resources that it asked for, in the order of CDS, EDS, LDS, RDS, SDS.
+	InForce  bool   `json:"inForce"`           // Snapshot is the newest
+	Refused  string `json:"refused,omitempty"` // why it refused what was sent last
+	// Types are the kinds of resources, in the order CDS, EDS, LDS, RDS.
 	Types []NodeType `json:"types"`
 }
 
 // NodeType is what one node has of one kind of resource.
 type NodeType struct {
-	Type  string `json:"type"`            // CDS, EDS, LDS, RDS, SDS
-	State string `json:"state"`           // SYNCED, STALE, NOT SENT, NACK
-	Error string `json:"error,omitempty"` // of a NACK
+	Type  string `json:"type"`  // CDS, EDS, LDS, RDS
+	State string `json:"state"` // SYNCED, STALE, NOT SENT, NACK
 }
 
 // Pod is one running instance.
