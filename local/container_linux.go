@@ -63,6 +63,9 @@ func (c *container) run(ctx context.Context) {
 			c.ready, c.why = false, how
 			if back > time.Second {
 				c.why = "CrashLoopBackOff: " + how
+				if c.spec.Hint != "" {
+					c.why += "; " + c.spec.Hint
+				}
 			}
 		})
 		c.pod.e.log.Info("restart", "pod", c.pod.name(), "container", c.spec.Name, "cause", how, "after", back)

@@ -96,6 +96,7 @@ func (e *engine) serve(ctx context.Context) (err error) {
 	side, stopSide := context.WithCancel(context.Background())
 	wait.Go(func() { e.keepRun(side) })
 	wait.Go(func() { e.keepLogs(side) })
+	wait.Go(func() { e.keepLooking(side) })
 	if e.config.Lease {
 		e.watchLease(side)
 	}
@@ -282,17 +283,37 @@ func (e *engine) state() (*state, <-chan struct{}) {
 		ServiceIPs: e.want.ServiceIPs, Capture: e.want.Capture, CaptureWhy: e.want.CaptureWhy}
 	s.Problems = append(slices.Clone(e.want.Problems), e.problems...)
 	change := e.change
-	list := slices.Collect(maps.Values(e.pods))
 	control := e.control
 	e.mu.Unlock()
-	slices.SortFunc(list, func(a, b *pod) int { return a.ref.Compare(b.ref) })
-	for _, p := range list {
+	for _, p := range e.list() {
 		s.Pods = append(s.Pods, p.state())
+		s.Problems = append(s.Problems, p.problems()...)
 	}
+	s.Problems = unique(s.Problems)
 	if control != nil {
 		s.Control = control.state()
 	}
 	return s, change
+}
+
+// list gives the pods by namespace and name.
+func (e *engine) list() []*pod {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.SortedFunc(maps.Values(e.pods), func(a, b *pod) int { return a.ref.Compare(b.ref) })
+}
+
+// unique drops what replicas say once more.
+func unique(list []mesh.Problem) []mesh.Problem {
+	var out []mesh.Problem
+	seen := map[mesh.Problem]bool{}
+	for _, p := range list {
+		if !seen[p] {
+			out = append(out, p)
+		}
+		seen[p] = true
+	}
+	return out
 }
 
 // sidecarArgv is how a sidecar is started: the lean program where it lies beside this one.

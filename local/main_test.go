@@ -148,6 +148,13 @@ func fakeApp(args []string) int {
 				return 1
 			}
 			go http.Serve(l, mux)
+		case "listen":
+			l, err := net.Listen("tcp", arg)
+			if err != nil {
+				fmt.Println(err)
+				return 1
+			}
+			defer l.Close()
 		case "print":
 			fmt.Println(os.ExpandEnv(arg))
 		case "cat":
@@ -162,6 +169,7 @@ func fakeApp(args []string) int {
 			cmd.Run()
 		case "stubborn":
 			signal.Ignore(syscall.SIGTERM)
+			time.Sleep(time.Minute)
 		case "fill":
 			for range 3 {
 				os.Stdout.Write([]byte(strings.Repeat("x", 4<<20) + "\n"))

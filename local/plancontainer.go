@@ -68,10 +68,25 @@ func (p *planner) container(pod *planned, c *mesh.Container, services *environ) 
 			out.Ports = append(out.Ports, port.Number)
 		}
 	}
+	if len(out.Ports) > 0 && p.explicit() && !mentions(c, bindVariable) && c.Command[0] != ownProgram {
+		out.Hint = "if its port is in use: it must listen on $" + bindVariable + ", or the mesh needs --capture transparent"
+	}
 	out.Readiness = p.probe(pod, c, "readyz", c.Readiness)
 	out.Liveness = p.probe(pod, c, "livez", c.Liveness)
 	out.Startup = p.probe(pod, c, "startupz", c.Startup)
 	return out
+}
+
+// bindVariable is where an application listens.
+const bindVariable = "BIND_ADDR"
+
+// mentions says whether the manifest of a container names a variable.
+func mentions(c *mesh.Container, name string) bool {
+	words := append(slices.Clone(c.Command), c.Args...)
+	for _, e := range c.Env {
+		words = append(words, e.Value)
+	}
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, name) })
 }
 
 // A mountPoint is where a container sees a folder, and where it is.

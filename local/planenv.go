@@ -89,7 +89,7 @@ func (e *environ) expand(s string) string {
 func (p *planner) serviceEnv(pod *planned) *environ {
 	e := newEnviron()
 	e.set("HOSTNAME", pod.w.Ref.Name)
-	e.set("BIND_ADDR", pod.spec.AppAddr.String())
+	e.set(bindVariable, pod.spec.AppAddr.String())
 	for _, own := range []bool{true, false} {
 		for _, d := range pod.doors {
 			for _, prefix := range envPrefixes(pod, d.service.s, own) {

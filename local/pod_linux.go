@@ -98,6 +98,16 @@ func (p *pod) state() podState {
 	return r.state()
 }
 
+func (p *pod) problems() []mesh.Problem {
+	r := p.current()
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.problems
+}
+
 func (p *pod) current() *podRun {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,6 +127,7 @@ type podRun struct {
 	reason     string // why it has not come further
 	leaving    bool
 	files      map[string]fileSpec // as written
+	problems   []mesh.Problem      // found while it runs
 }
 
 func (r *podRun) name() string { return r.spec.ref().Namespace + "/" + r.spec.ref().Name }
@@ -366,6 +377,7 @@ func (r *podRun) state() podState {
 	switch {
 	case r.leaving:
 		s.Reason = "it is ending"
+	case r.phase == mesh.PhaseSucceeded || r.phase == mesh.PhaseFailed:
 	case s.Reason == "" && not != "":
 		s.Reason = not
 	case s.Reason == "":

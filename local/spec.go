@@ -52,7 +52,7 @@ type podSpec struct {
 	Sidecar    *sidecarSpec    `json:"sidecar,omitempty"`
 	Init       []containerSpec `json:"init,omitempty"`
 	Containers []containerSpec `json:"containers,omitempty"`
-	// Escaping are the addresses at which callers look for the application, by the port that it shall listen on.
+	// AppAddr is where the application shall listen; invalid where it may listen anywhere.
 	AppAddr netip.Addr    `json:"appAddr,omitzero"`
 	Restart string        `json:"restart"` // restartPolicy
 	Grace   time.Duration `json:"grace"`
@@ -84,6 +84,7 @@ type containerSpec struct {
 	Env       []string   `json:"env"`
 	Dir       string     `json:"dir"`
 	Ports     []uint32   `json:"ports,omitempty"`
+	Hint      string     `json:"hint,omitempty"` // what may be wrong if it ends again and again
 	Keep      bool       `json:"keep,omitempty"` // of an init container: a native sidecar
 	Readiness *probeSpec `json:"readiness,omitempty"`
 	Liveness  *probeSpec `json:"liveness,omitempty"`
