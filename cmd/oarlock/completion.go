@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,10 +25,13 @@ func (a *app) completeArgs(each ...words) cobra.CompletionFunc {
 }
 
 func (a *app) complete(cmd *cobra.Command, prefix string, from func(*loaded) []string) ([]string, cobra.ShellCompDirective) {
-	if len(a.flags.files) == 0 || slices.Contains(a.flags.files, "-") {
+	if slices.Contains(a.flags.files, "-") {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	l, err := a.load(cmd.Context())
+	if errors.Is(err, errNoMesh) {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -14,6 +14,7 @@ import (
 // repository, and wants the lines below it to be what is printed. -update writes them.
 func TestDocs(t *testing.T) {
 	t.Chdir(filepath.Join("..", ".."))
+	t.Setenv("XDG_STATE_HOME", t.TempDir()) // where no mesh runs
 	for _, pattern := range []string{"README.md", "docs/cli.md", "examples/*/README.md"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/oarlock/oarlock/change"
 	"github.com/oarlock/oarlock/manifest"
@@ -116,6 +117,8 @@ type mtlsChange struct {
 	format   string
 
 	clients, dryRun, why, yes bool
+
+	enforced *enforcement // in a running mesh; nil before the change is written
 }
 
 func newMTLSChangeCommand(a *app, v change.Verb, short string) *cobra.Command {
@@ -148,9 +151,12 @@ func (m *mtlsChange) run(ctx context.Context) error {
 	if err := m.streams(); err != nil {
 		return err
 	}
-	l, err := m.app.open(ctx)
+	l, err := m.app.openForChange(ctx)
 	if err != nil {
 		return err
+	}
+	if l.run != nil {
+		defer l.run.close()
 	}
 	if err := m.readable(l); err != nil {
 		return err
@@ -164,11 +170,23 @@ func (m *mtlsChange) run(ctx context.Context) error {
 		return err
 	}
 	if !m.dryRun && !m.printed() {
+		begin := time.Now()
 		if err := m.write(ctx, l, plan); err != nil {
 			return err
 		}
+		if l.run != nil {
+			if m.enforced, err = l.run.enforced(ctx, begin, m.app.flags.timeout); err != nil {
+				return err
+			}
+		}
 	}
-	return m.report(l, plan, edits, after)
+	if err := m.report(l, plan, edits, after); err != nil {
+		return err
+	}
+	if e := m.enforced; e != nil && e.InForce < e.Total && m.app.flags.failOn.value != "never" {
+		return findings()
+	}
+	return nil
 }
 
 // write writes the change. Until it is done, Ctrl-C and a polite kill end it between two steps: what is half written is
@@ -317,11 +335,27 @@ func (m *mtlsChange) success(plan *change.Plan, after *mesh.Snapshot) {
 	if plan.Empty() {
 		m.app.note("nothing had to change")
 	}
+	defer m.inForce()
 	if m.resource.Scope == change.ScopeMesh && m.verb != change.Unset {
 		m.app.note("switched global mTLS to %s successfully", change.ModeWord(m.verb.Mode(), after.Dialect))
 		return
 	}
 	m.app.note("policy peers for %s %s successfully", m.resource.Title(), what)
+}
+
+// inForce prints how far the change is in a running mesh.
+func (m *mtlsChange) inForce() {
+	if m.enforced == nil {
+		return
+	}
+	m.app.note("%s", m.enforced)
+	for i, missing := range m.enforced.Missing {
+		if i == linesShown && !m.app.flags.verbose {
+			m.app.note("  %d more (-v names them)", len(m.enforced.Missing)-i)
+			break
+		}
+		m.app.note("  not on %s", missing)
+	}
 }
 
 // printManifests prints standard input as it is after the change.

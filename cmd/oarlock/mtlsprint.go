@@ -47,6 +47,7 @@ type changeDocument struct {
 	Notes     []string          `json:"notes,omitempty"`
 	Conflicts []conflictSummary `json:"conflicts,omitempty"`
 	Diff      string            `json:"diff,omitempty"`
+	Enforced  *enforcement      `json:"enforced,omitempty"` // of a running mesh
 }
 
 type changedObject struct {
@@ -65,7 +66,7 @@ type conflictSummary struct {
 }
 
 func (m *mtlsChange) document(plan *change.Plan, edits []manifest.FileEdit) *changeDocument {
-	out := &changeDocument{Name: plan.Name, DryRun: m.dryRun, Objects: []changedObject{}}
+	out := &changeDocument{Name: plan.Name, DryRun: m.dryRun, Objects: []changedObject{}, Enforced: m.enforced}
 	for _, c := range plan.Changes {
 		out.Objects = append(out.Objects, changedObject{c.Op.String(), placeOf(c.Ref, c.Origin), c.Why})
 	}

@@ -31,23 +31,28 @@ const noALPN = "none"
 func newProbeCommand(a *app) *cobra.Command {
 	f := &probeFlags{}
 	cmd := &cobra.Command{
-		Use:   "probe HOST:PORT",
+		Use:   "probe TARGET",
 		Short: "What a server accepts, proven by trying: plaintext, TLS, mTLS",
 		Long: `What a server accepts, proven by trying from this machine, past every sidecar of a
 client: plaintext, TLS without a client certificate, TLS with one (--cert and
 --key), each ALPN, each version of TLS. Each attempt has a connection of its own.
 
+TARGET is HOST:PORT or, where a mesh runs, SERVICE:PORT of that: the first ready
+pod behind it is asked. --as CLIENT asks from within the sidecar of a client, with
+the client's certificate, and the key does not leave it.
+
 A server that says nothing by itself is sent a request, GET /, so that its answer
 tells who it is; --no-request sends none. No key leaves this process.`,
 		Example: `  oarlock probe 10.0.0.7:8000
   oarlock probe 10.0.0.7:8000 --cert cert-chain.pem --key key.pem --cacert root-cert.pem
-  oarlock probe 10.0.0.7:8000 --expect STRICT         exit status 1 if it is not`,
+  oarlock probe 10.0.0.7:8000 --expect STRICT         exit status 1 if it is not
+  oarlock probe api.shop:8080 --as deploy/web.shop    in a running mesh`,
 		Args:              between(1, 1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, args []string) error { return runProbe(a, cmd, f, args[0]) },
 	}
 	p := cmd.Flags()
-	p.StringVar(&f.as, "as", "", "probe from within the sidecar of `CLIENT`; needs a running mesh")
+	p.StringVar(&f.as, "as", "", "probe from within the sidecar of `CLIENT`, a pod of a running mesh")
 	p.StringVar(&f.cert, "cert", "", "present the certificate, with its chain, in the PEM `FILE`")
 	p.StringVar(&f.key, "key", "", "its private key, in the PEM `FILE`")
 	p.StringVar(&f.roots, "cacert", "", "judge certificates by the roots in the PEM `FILE`")
@@ -71,10 +76,17 @@ func runProbe(a *app, cmd *cobra.Command, f *probeFlags, target string) error {
 	if err != nil {
 		return err
 	}
+	run, err := a.probeRun(cmd.Context(), f, p)
+	if err != nil {
+		return err
+	}
 	done := a.progress("oarlock: probing " + target + " …")
-	r, err := p.Run(cmd.Context())
+	r, err := run(cmd.Context())
 	done()
 	if err != nil {
+		if f := (*failure)(nil); errors.As(err, &f) {
+			return err
+		}
 		if cmd.Context().Err() == nil {
 			return usage(err, "")
 		}
@@ -135,18 +147,17 @@ func (a *app) prober(f *probeFlags, target string) (*probe.Prober, probe.Mode, e
 	return p, expect, f.readFiles(p)
 }
 
-// probeAlone refuses what needs a mesh that this version does not have.
+// probeAlone refuses flags that name another kind of mesh than one that runs, and files that would not be used.
 func (a *app) probeAlone(f *probeFlags, target string) error {
 	g := &a.flags
 	switch {
-	case f.as != "":
-		return unreadable(fmt.Errorf("probe %s as %q: that runs inside the sidecar of a running mesh, which this version cannot start", target, f.as),
-			"oarlock probe "+quoteWord(target)+" --cert FILE --key FILE")
-	case len(g.files) > 0 || g.mesh != "" || g.kubeconfig != "" || g.context != "":
-		return usage(fmt.Errorf("probe %s: it asks the server at that address and no mesh; leave out -f, --mesh, --kubeconfig and --context", target),
+	case len(g.files) > 0 || g.kubeconfig != "" || g.context != "":
+		return usage(fmt.Errorf("probe %s: it asks a server, by its address or in a mesh that runs; leave out -f, --kubeconfig and --context", target),
 			"oarlock probe "+quoteWord(target))
 	case (f.cert == "") != (f.key == ""):
 		return usage(errors.New("probe: --cert and --key go together"), "")
+	case f.as != "" && f.as != outsideWord && (f.cert != "" || f.roots != ""):
+		return usage(fmt.Errorf("probe %s as %q: its sidecar has a certificate; leave out --cert, --key and --cacert", target, f.as), "")
 	}
 	return nil
 }
@@ -188,7 +199,7 @@ func unreached(r *probe.Result) string {
 	a := r.Attempts[0]
 	switch {
 	case strings.HasSuffix(a.Detail, "no such host"):
-		return strings.TrimPrefix(a.Detail, "dial tcp: ") + "; names of services are known to a running mesh, which this version cannot ask"
+		return strings.TrimPrefix(a.Detail, "dial tcp: ") + "; names of services are those of a mesh that runs"
 	case a.Detail != "":
 		return strings.TrimPrefix(a.Detail, "dial tcp: ")
 	case a.Outcome == probe.Timeout:

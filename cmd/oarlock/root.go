@@ -177,8 +177,10 @@ func (a *app) rootCommand() *cobra.Command {
 		Long: `Oarlock answers what TLS a connection of a service mesh gets, and why.
 
 It reads Kubernetes and Istio manifests, both generations of policy: MeshPolicy
-and Policy (Istio 1.1 to 1.4), and PeerAuthentication.`,
-		Example: `  oarlock -f DIR tls-check                     every client, every service
+and Policy (Istio 1.1 to 1.4), and PeerAuthentication. It also runs them, as a
+whole mesh on this machine, and answers for what runs.`,
+		Example: `  oarlock demo                                 a mesh to look at
+  oarlock -f DIR tls-check                     every client, every service
   oarlock -f DIR tls-check web.shop api:8080   one client, one port
   oarlock -f DIR explain web.shop api:8080     the whole chain of reasons`,
 		SilenceErrors: true,
@@ -214,6 +216,19 @@ func (a *app) verbs() []*cobra.Command {
 		newEdgesCommand(a),
 		newGraphCommand(a),
 		newProbeCommand(a),
+		newDemoCommand(a),
+		newUpCommand(a),
+		newDownCommand(a),
+		newStatusCommand(a),
+		newPsCommand(a),
+		newExecCommand(a),
+		newLogsCommand(a),
+		newProxyConfigCommand(a),
+		newProxyStatusCommand(a),
+		newCertCommand(a),
+		newCACommand(a),
+		newServeCommand(a),
+		newEngineCommand(a),
 		newTestCommand(a),
 		newDemoAppCommand(a),
 		newVersionCommand(a),

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
 	"github.com/oarlock/oarlock/yamldir"
@@ -24,14 +25,14 @@ type loaded struct {
 	reading  mesh.Reading
 	snap     *mesh.Snapshot
 	resolver *resolve.Resolver
+
+	run    *runningMesh // that the verb asks about; nil: manifests alone
+	status *api.Status  // of run
 }
 
 // open reads the mesh that the global flags name and prints its problems on standard error. Documents that cannot be
 // read leave the rest to be judged, and are remembered for the exit status.
 func (a *app) open(ctx context.Context) (*loaded, error) {
-	if err := a.manifestsOnly(); err != nil {
-		return nil, err
-	}
 	l, err := a.load(ctx)
 	if err != nil {
 		return nil, err
@@ -50,8 +51,18 @@ func (a *app) open(ctx context.Context) (*loaded, error) {
 	return l, nil
 }
 
-// load reads without a word about problems.
+// load reads without a word about problems: the manifests of -f, or a running mesh.
 func (a *app) load(ctx context.Context) (*loaded, error) {
+	if err := a.oneMesh(); err != nil {
+		return nil, err
+	}
+	if len(a.flags.files) == 0 {
+		return a.loadRunning(ctx)
+	}
+	return a.loadFiles(ctx)
+}
+
+func (a *app) loadFiles(ctx context.Context) (*loaded, error) {
 	d, err := mesh.ParseDialect(a.flags.dialect.value)
 	if err != nil {
 		return nil, usage(err, "")
@@ -65,7 +76,7 @@ func (a *app) load(ctx context.Context) (*loaded, error) {
 	if err != nil {
 		return nil, a.late(err)
 	}
-	return &loaded{dir, reading, reading.Snapshot, resolve.New(reading.Snapshot)}, nil
+	return &loaded{dir: dir, reading: reading, snap: reading.Snapshot, resolver: resolve.New(reading.Snapshot)}, nil
 }
 
 // late is an error of reading, which may be that --timeout is over.
@@ -81,8 +92,8 @@ const patience = 700 * time.Millisecond
 
 // progress shows a line on a terminal while long work goes on; done takes it away again.
 func (a *app) progress(what string) (done func()) {
-	f, ok := a.stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	f := terminalOf(a.stderr)
+	if f == nil {
 		return func() {}
 	}
 	var mu sync.Mutex // guards shown and over, and the order of the two writes
@@ -106,10 +117,17 @@ func (a *app) progress(what string) (done func()) {
 	}
 }
 
-// manifestsOnly refuses the meshes that this version cannot reach, and says how to choose one that it can.
-func (a *app) manifestsOnly() error {
+// terminalOf gives the terminal that a stream goes to; nil where it goes elsewhere.
+func terminalOf(stream any) *os.File {
+	if f, ok := stream.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
+}
+
+// oneMesh refuses the meshes that this version cannot reach, and flags that name two.
+func (a *app) oneMesh() error {
 	f := &a.flags
-	const try = "oarlock -f DIR tls-check"
 	var other string
 	switch {
 	case f.mesh != "":
@@ -118,19 +136,25 @@ func (a *app) manifestsOnly() error {
 		other = fmt.Sprintf("open context %q", f.context)
 	case f.kubeconfig != "":
 		other = fmt.Sprintf("open kubeconfig %q", f.kubeconfig)
-	case len(f.files) == 0:
-		return usage(fmt.Errorf("choose mesh: none is given; name its manifests with -f PATH (a file, a directory, or -)"), try)
 	default:
 		return nil
 	}
 	if len(f.files) > 0 {
 		return usage(fmt.Errorf("%s: -f names another mesh; give one of the two", other), "")
 	}
-	return unreadable(fmt.Errorf("%s: this version reads manifests only", other), try)
+	if f.context != "" || f.kubeconfig != "" {
+		return unreadable(fmt.Errorf("%s: this version reads manifests, and meshes of this machine", other), "oarlock -f DIR tls-check")
+	}
+	return nil
 }
 
 // paths names what was read, for a message.
-func (a *app) paths() string { return strings.Join(a.flags.files, ", ") }
+func (a *app) paths() string {
+	if len(a.flags.files) == 0 {
+		return "mesh " + a.flags.mesh
+	}
+	return strings.Join(a.flags.files, ", ")
+}
 
 // printProblems prints problems as a compiler would and gives the number of errors. Of many, it prints the first few.
 func (a *app) printProblems(ps []mesh.Problem) (failed int) {

@@ -239,7 +239,7 @@ func (t *tlsCheck) printTables(classes []resolve.Class) error {
 		shown++
 		tab := t.table()
 		for _, r := range rows {
-			tab.add(t.cells(c.Client, r)...)
+			tab.add(t.cells(c, r)...)
 			found = found || t.app.fails(r.verdict.Status)
 		}
 		if err := tab.write(out); err != nil {
@@ -300,7 +300,7 @@ func (t *tlsCheck) table() *table {
 }
 
 // cells gives one row in the words of the dialect. What no sidecar sees has no mode.
-func (t *tlsCheck) cells(c resolve.Client, r checkRow) []string {
+func (t *tlsCheck) cells(c resolve.Class, r checkRow) []string {
 	s, v := t.mesh.snap, r.verdict
 	d := s.Dialect
 	policy, _ := t.mesh.resolver.Policy(v.Policy)
@@ -317,8 +317,7 @@ func (t *tlsCheck) cells(c resolve.Client, r checkRow) []string {
 		copy(cells[2:], []string{"-", "-", "-", "-"})
 	}
 	if t.format == "wide" {
-		// Nothing runs here, so nothing is in force, observed or proven.
-		cells = append(cells, t.mesh.why(c, r.target, v), "-", "-", "-")
+		cells = append(cells, t.mesh.why(c.Client, r.target, v), t.mesh.syncWord(c, r.target), "-", "-")
 	}
 	return cells
 }

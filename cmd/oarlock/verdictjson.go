@@ -54,8 +54,15 @@ type verdictJSON struct {
 	Refused   int32          `json:"refusedEndpoints"`
 	Known     int32          `json:"knownEndpoints"`
 	Endpoints []endpointJSON `json:"endpoints,omitempty"`
+	Sync      *syncJSON      `json:"sync,omitempty"`    // of a running mesh alone
 	Reasons   []reasonJSON   `json:"reasons,omitempty"` // of explain alone
 	TLS       *tlsJSON       `json:"tls,omitempty"`     // of explain alone
+}
+
+// syncJSON counts the sidecars of both ends on which the verdict is in force.
+type syncJSON struct {
+	InForce int `json:"inForce"`
+	Total   int `json:"total"`
 }
 
 // endpointJSON is one class of endpoints that are treated alike.
@@ -120,6 +127,9 @@ func (l *loaded) verdictDocument(x *resolve.Explanation) verdictJSON {
 		Cause: v.Cause.String(), Reason: clause(v.Cause, v.Wire, v.Client),
 		Policy: placeOf(l.resolver.Policy(v.Policy)), TieBreak: tieWord(v.Tie), Rule: placeOf(l.rule(v.Rule)),
 		Refused: v.Refused, Known: v.Endpoints,
+	}
+	if in, total := l.coverage(resolve.Class{Client: x.Client}, x.Target); l.status != nil {
+		out.Sync = &syncJSON{in, total}
 	}
 	for _, e := range x.Endpoints {
 		out.Endpoints = append(out.Endpoints, endpointJSON{

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/spf13/cobra"
+)
+
+func newExecCommand(a *app) *cobra.Command {
+	var container string
+	cmd := &cobra.Command{
+		Use:   "exec POD [-c CONTAINER] -- COMMAND [ARG...]",
+		Short: "Run a command in a pod of a running mesh",
+		Long: `Run a command where a container of the pod runs: with its environment, and with
+its sidecar between it and the rest of the mesh. With -c istio-proxy it goes past
+capture, as the sidecar's own traffic does. The exit status is the command's.`,
+		Example: `  oarlock exec web-1.shop -- curl -s http://api:8080/
+  oarlock exec deploy/web.shop -c istio-proxy -- openssl s_client -connect api.shop:8080`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dash := cmd.ArgsLenAtDash()
+			switch {
+			case len(args) == 0 || dash == 0:
+				return usage(fmt.Errorf("run exec: name a pod"), "oarlock ps")
+			case dash < 0 && len(args) > 1:
+				return usage(fmt.Errorf("run exec: the command stands after --"), "oarlock exec "+quoteWord(args[0])+" -- "+quoteWords(args[1:]))
+			case dash > 1:
+				return usage(fmt.Errorf("run exec: %q stands between the pod and --", args[1]), "")
+			case len(args) < 2:
+				return usage(fmt.Errorf("run exec: no command is given"), "oarlock exec "+quoteWord(args[0])+" -- env")
+			}
+			return runExec(a, cmd, args[0], mesh.Exec{Container: container, Command: args[1:]})
+		},
+		ValidArgsFunction: a.completePods,
+	}
+	cmd.Flags().StringVarP(&container, "container", "c", "", "the `CONTAINER`; istio-proxy is the sidecar's (default the first)")
+	return cmd
+}
+
+func runExec(a *app, cmd *cobra.Command, pod string, e mesh.Exec) error {
+	m, err := a.attach(cmd.Context(), "exec")
+	if err != nil {
+		return noMesh("exec", err)
+	}
+	defer m.close()
+	s, err := m.status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	p, err := a.chosenPod(s, pod)
+	if err != nil {
+		return err
+	}
+	if e.Container == mesh.SidecarContainer && !p.Sidecar {
+		return usage(fmt.Errorf("run exec in %s: the pod has no sidecar", podWord(p)), "")
+	}
+	e.Stdin, e.Stdout, e.Stderr = fileOf(a.stdin), os.Stdout, os.Stderr
+	code, err := m.engine.Exec(cmd.Context(), podRef(p), e)
+	switch {
+	case err != nil:
+		return unreadable(err, "")
+	case code != 0:
+		return &failure{code: exit(code)}
+	}
+	return nil
+}
+
+// fileOf gives the file behind a stream, nil where there is none.
+func fileOf(stream any) *os.File {
+	f, _ := stream.(*os.File)
+	return f
+}

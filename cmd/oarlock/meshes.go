@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/local"
+	"github.com/oarlock/oarlock/mesh"
+)
+
+// runningMesh is a mesh of this machine, and whom to ask about it.
+type runningMesh struct {
+	name   string
+	paths  local.Paths
+	plane  *api.Client // the control plane
+	engine *local.Client
+}
+
+// close lets go of the connections.
+func (m *runningMesh) close() {
+	m.plane.Close()
+	m.engine.Close()
+}
+
+// attach finds the running mesh that the global flags name: that of --mesh, else the only one. verb is who needs it.
+func (a *app) attach(ctx context.Context, verb string) (*runningMesh, error) {
+	if err := a.localOnly(verb); err != nil {
+		return nil, err
+	}
+	name, err := a.chooseMesh()
+	if err != nil {
+		return nil, err
+	}
+	return connect(ctx, name)
+}
+
+// connect makes the clients of a mesh that runs.
+func connect(ctx context.Context, name string) (*runningMesh, error) {
+	engine, err := local.Open(ctx, name)
+	if err != nil {
+		return nil, unreadable(err, "")
+	}
+	paths := engine.Paths()
+	return &runningMesh{name: name, paths: paths, plane: api.NewClient(paths.Socket(apiSocket)), engine: engine}, nil
+}
+
+// localOnly refuses flags that name another kind of mesh.
+func (a *app) localOnly(verb string) error {
+	f := &a.flags
+	switch {
+	case len(f.files) > 0:
+		return usage(fmt.Errorf("run %s: it asks a mesh that runs, and -f names manifests; name the mesh with --mesh", verb), "")
+	case f.context != "" || f.kubeconfig != "":
+		return usage(fmt.Errorf("run %s: this version asks meshes of this machine only; leave out --context and --kubeconfig", verb), "")
+	}
+	return nil
+}
+
+// chooseMesh gives the name of the mesh that is meant.
+func (a *app) chooseMesh() (string, error) {
+	names, err := runningNames()
+	if err != nil {
+		return "", unreadable(fmt.Errorf("find meshes: %w", err), "")
+	}
+	switch {
+	case a.flags.mesh != "" && slices.Contains(names, a.flags.mesh):
+		return a.flags.mesh, nil
+	case a.flags.mesh != "" && len(names) == 0:
+		return "", unreadable(fmt.Errorf("open mesh %q: no mesh runs on this machine", a.flags.mesh), "oarlock up -f DIR")
+	case a.flags.mesh != "":
+		return "", unreadable(fmt.Errorf("open mesh %q: it does not run; these do: %s", a.flags.mesh, strings.Join(names, ", ")), a.withMesh(names))
+	case len(names) == 1:
+		return names[0], nil
+	case len(names) == 0:
+		return "", errNoMesh
+	}
+	return "", usage(fmt.Errorf("choose mesh: %s run; name one with --mesh", someAnd(names)), a.withMesh(names))
+}
+
+// errNoMesh says that there is no mesh to choose.
+var errNoMesh = errors.New("no mesh runs on this machine")
+
+// noMesh is what a verb says that needs a running mesh where there is none.
+func noMesh(verb string, err error) error {
+	if errors.Is(err, errNoMesh) {
+		return unreadable(fmt.Errorf("run %s: %w", verb, errNoMesh), "oarlock up -f DIR")
+	}
+	return err
+}
+
+// withMesh is this command with the mesh that was probably meant.
+func (a *app) withMesh(names []string) string {
+	near := nearest(a.flags.mesh, names)
+	if near == "" {
+		near = names[0]
+	}
+	for i, w := range a.args {
+		switch {
+		case w == "--mesh" && i+1 < len(a.args):
+			words := slices.Clone(a.args)
+			words[i+1] = near
+			return "oarlock " + quoteWords(words)
+		case strings.HasPrefix(w, "--mesh="):
+			words := slices.Clone(a.args)
+			words[i] = "--mesh=" + near
+			return "oarlock " + quoteWords(words)
+		}
+	}
+	return a.same() + " --mesh " + near
+}
+
+func quoteWords(words []string) string {
+	var out []string
+	for _, w := range words {
+		out = append(out, quoteWord(w))
+	}
+	return strings.Join(out, " ")
+}
+
+// someAnd lists names for a message.
+func someAnd(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// runningNames lists the meshes that run, in order.
+func runningNames() ([]string, error) {
+	meshes, err := local.Meshes()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, m := range meshes {
+		if m.Stale {
+			continue
+		}
+		names = append(names, m.Name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// status asks the control plane how the mesh is.
+func (m *runningMesh) status(ctx context.Context) (*api.Status, error) {
+	s, err := m.plane.Status(ctx)
+	if err != nil {
+		return nil, m.unanswered(err)
+	}
+	return s, nil
+}
+
+// unanswered is an error of asking the control plane, which the engine starts again when it ends.
+func (m *runningMesh) unanswered(err error) error {
+	return unreadable(fmt.Errorf("ask mesh %s: %w; its log is %s", m.name, err, m.paths.ControlLog()), "")
+}
+
+// chosenPod finds the one pod that arg means among those that run: POD[.NS], NS/POD, or a workload, deploy/NAME[.NS], for
+// its first pod.
+func (a *app) chosenPod(s *api.Status, arg string) (*api.Pod, error) {
+	best, found := 0, []*api.Pod(nil)
+	for _, q := range a.readings(nil, arg) {
+		for i := range s.Pods {
+			p := &s.Pods[i]
+			fit := q.fitPod(p)
+			if fit > best {
+				best, found = fit, found[:0]
+			}
+			if fit > 0 && fit == best {
+				found = append(found, p)
+			}
+		}
+		if len(found) > 0 {
+			break
+		}
+	}
+	if len(found) == 0 {
+		var names []string
+		for i := range s.Pods {
+			names = append(names, podWord(&s.Pods[i]), s.Pods[i].Name)
+		}
+		return nil, usage(fmt.Errorf("find pod %q: no such pod runs in mesh %s", arg, s.Mesh), a.againNear(arg, names))
+	}
+	if sameNamespace(found) == 1 {
+		return found[0], nil // of a workload's pods the first
+	}
+	var names []string
+	for _, p := range found {
+		names = append(names, podWord(p))
+	}
+	return nil, usage(fmt.Errorf("find pod %q: it could be %s", arg, someOf(names)), a.again(arg, names[0]))
+}
+
+// sameNamespace counts the namespaces of pods.
+func sameNamespace(pods []*api.Pod) int {
+	seen := map[string]bool{}
+	for _, p := range pods {
+		seen[p.Namespace] = true
+	}
+	return len(seen)
+}
+
+// How well a pod answers to a name.
+const (
+	fitsOwner = 1 + iota
+	fitsName
+)
+
+// fitPod is fit for a pod that runs.
+func (q asked) fitPod(p *api.Pod) int {
+	switch {
+	case q.namespace != "" && p.Namespace != q.namespace:
+		return 0
+	case p.Name == q.name && (q.kind == "" || q.kind == mesh.KindPod):
+		return fitsName
+	case p.Owner != nil && p.Owner.Name == q.name && (q.kind == "" || string(q.kind) == p.Owner.Kind):
+		return fitsOwner
+	}
+	return 0
+}
+
+// podWord names a pod as a command takes it.
+func podWord(p *api.Pod) string { return p.Name + "." + p.Namespace }
+
+// podRef names a pod for the engine.
+func podRef(p *api.Pod) mesh.Ref {
+	return mesh.Ref{Kind: mesh.KindPod, Namespace: p.Namespace, Name: p.Name}
+}
+
+// The control plane's sockets, in the mesh's folder for them.
+const (
+	apiSocket = "api.sock"
+	xdsSocket = "xds.sock"
+)

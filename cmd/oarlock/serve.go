@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/oarlock/oarlock/control"
+	"github.com/oarlock/oarlock/local"
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/yamldir"
+	"github.com/spf13/cobra"
+)
+
+// serveFlags are the flags of serve, which up passes on.
+type serveFlags struct {
+	listen  string
+	dir     string
+	caDir   string
+	ttl     time.Duration
+	capture string
+}
+
+func newServeCommand(a *app) *cobra.Command {
+	f := &serveFlags{}
+	cmd := &cobra.Command{
+		Use:   "serve -f DIR --dir STATE",
+		Short: "Run a control plane alone",
+		Long: `Run a control plane alone: it reads and watches manifests, issues certificates
+(istio.v1.auth.IstioCertificateService) and serves xDS (ADS), both over TLS on the
+unix socket STATE/xds.sock and, with --listen, on an address. Its authority, and the
+key that signs tokens, are kept in STATE; STATE/root-cert.pem is what clients
+believe it by. It runs no workloads: those of the manifests count as they stand.
+
+"oarlock up" runs one by itself, for the mesh that --mesh names.`,
+		Example: `  oarlock serve -f mesh --dir state --listen 127.0.0.1:15012`,
+		Args:    atMost(0),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(a, cmd, f) },
+	}
+	p := cmd.Flags()
+	p.StringVar(&f.listen, "listen", "", "serve certificates and xDS at `HOST:PORT` too")
+	p.StringVar(&f.dir, "dir", "", "the `FOLDER` of its state and sockets")
+	f.addTo(cmd)
+	must(cmd.MarkFlagDirname("dir"))
+	return cmd
+}
+
+// addTo adds the flags that up and demo have as well.
+func (f *serveFlags) addTo(cmd *cobra.Command) {
+	p := cmd.Flags()
+	p.StringVar(&f.caDir, "ca-dir", "", "issue with the authority in `FOLDER`: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem")
+	p.DurationVar(&f.ttl, "svid-ttl", 0, "the life of certificates, as `DURATION` (default 24h)")
+	p.StringVar(&f.capture, "capture", local.CaptureAuto, "how traffic comes into sidecars, the `WAY`: auto, explicit or transparent")
+	must(cmd.MarkFlagDirname("ca-dir"))
+	must(cmd.RegisterFlagCompletionFunc("capture", cobra.FixedCompletions(
+		[]string{local.CaptureAuto, local.CaptureExplicit, local.CaptureTransparent}, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// check refuses what makes no sense before anything is started.
+func (f *serveFlags) check() error {
+	switch f.capture {
+	case local.CaptureAuto, local.CaptureExplicit, local.CaptureTransparent:
+	default:
+		return usage(fmt.Errorf("parse flag --capture %q: want auto, explicit or transparent", f.capture), "")
+	}
+	if f.ttl != 0 && f.ttl < time.Minute {
+		return usage(fmt.Errorf("parse flag --svid-ttl %s: want a minute or more", f.ttl), "")
+	}
+	if f.caDir != "" {
+		abs, err := absolute(f.caDir)
+		if err != nil {
+			return err
+		}
+		f.caDir = abs
+	}
+	return nil
+}
+
+// arguments gives the flags as a command line has them.
+func (f *serveFlags) arguments() []string {
+	out := []string{"--capture", f.capture}
+	if f.ttl != 0 {
+		out = append(out, "--svid-ttl", f.ttl.String())
+	}
+	if f.caDir != "" {
+		out = append(out, "--ca-dir", f.caDir)
+	}
+	return out
+}
+
+func runServe(a *app, cmd *cobra.Command, f *serveFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if len(a.flags.files) == 0 {
+		return usage(errors.New("run serve: name its manifests with -f PATH"), "")
+	}
+	if (f.dir == "") == (a.flags.mesh == "") {
+		return usage(errors.New("run serve: give --dir FOLDER for its state"), a.again("", "--dir=FOLDER"))
+	}
+	d, err := mesh.ParseDialect(a.flags.dialect.value)
+	if err != nil {
+		return usage(err, "")
+	}
+	for _, file := range a.flags.files {
+		if file == "-" {
+			return usage(errors.New("run serve: standard input cannot be watched; give a file or a directory"), "")
+		}
+	}
+	dir, err := yamldir.Open(a.flags.files, yamldir.Options{Dialect: d})
+	if err != nil {
+		return unreadable(err, "")
+	}
+	ctx, stop := interruptible(cmd.Context())
+	defer stop()
+	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
+	opt := control.Options{Name: a.flags.mesh, Source: dir, Look: dir.Watch(ctx, yamldir.WatchOptions{Log: log}), PlugIn: f.caDir, TTL: f.ttl,
+		Address: f.listen, Log: log}
+	if a.flags.mesh != "" {
+		return a.serveMesh(ctx, opt, f)
+	}
+	return serveAlone(ctx, opt, f)
+}
+
+func (a *app) logLevel() slog.Level {
+	if a.flags.verbose {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+// serveMesh is the control plane of a mesh that an engine runs.
+func (a *app) serveMesh(ctx context.Context, opt control.Options, f *serveFlags) error {
+	client, err := local.Open(ctx, a.flags.mesh)
+	if err != nil {
+		return unreadable(err, "")
+	}
+	defer client.Close()
+	paths := client.Paths()
+	opt.State, opt.XDS, opt.API = filepath.Join(paths.State, "control"), paths.Socket(xdsSocket), paths.Socket(apiSocket)
+	opt.Engine = &engineOf{client, local.Settings{
+		XDSAddress: "unix:" + opt.XDS, CSRAddress: "unix:" + opt.XDS, ServerName: control.ServerName, TTL: f.ttl, Capture: f.capture,
+	}}
+	return servePlane(ctx, opt)
+}
+
+// engineOf lets a control plane speak to the engine of this machine.
+type engineOf struct {
+	*local.Client
+	settings local.Settings
+}
+
+// Apply implements control.Engine.
+func (e *engineOf) Apply(ctx context.Context, s *mesh.Snapshot, with control.Settings) error {
+	settings := e.settings
+	settings.RootsPEM, settings.Token = with.Roots, with.Token
+	return e.Client.Apply(ctx, s, settings)
+}
+
+func servePlane(ctx context.Context, opt control.Options) error {
+	plane, err := control.New(ctx, opt)
+	if err != nil {
+		return unreadable(err, "")
+	}
+	return plane.Run(ctx)
+}
+
+// serveAlone is a control plane without an engine.
+func serveAlone(ctx context.Context, opt control.Options, f *serveFlags) error {
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return refused(fmt.Errorf("run serve: %w", err), "")
+	}
+	opt.Name, opt.State = filepath.Base(f.dir), f.dir
+	opt.XDS, opt.API = filepath.Join(f.dir, xdsSocket), filepath.Join(f.dir, apiSocket)
+	opt.Engine = &noEngine{roots: filepath.Join(f.dir, "root-cert.pem")}
+	return servePlane(ctx, opt)
+}
+
+// noEngine runs nothing, and keeps the roots where clients of the control plane find them.
+type noEngine struct {
+	mesh.Engine // none: what it has is never asked for
+	roots       string
+}
+
+// Running implements mesh.Engine.
+func (*noEngine) Running(context.Context) (*mesh.Running, <-chan struct{}, error) {
+	return &mesh.Running{Capture: "none", CaptureWhy: "no workload runs here"}, make(chan struct{}), nil
+}
+
+// Apply implements control.Engine.
+func (e *noEngine) Apply(_ context.Context, _ *mesh.Snapshot, with control.Settings) error {
+	return writePrivate(e.roots, string(with.Roots))
+}
+
+// RenewAt implements control.Engine.
+func (*noEngine) RenewAt() time.Time { return time.Time{} }
+
+// newEngineCommand is the process that local.Start starts.
+func newEngineCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:    "engine FILE",
+		Short:  "Run the workloads of a mesh",
+		Hidden: true,
+		Args:   between(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd.Context())
+			defer stop()
+			return local.Serve(ctx, args[0], slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()})))
+		},
+	}
+}

@@ -1,0 +1,90 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/oarlock/oarlock/ca"
+	"github.com/oarlock/oarlock/mesh"
+)
+
+// wakeFeed says that there is something for the engine.
+func (p *Plane) wakeFeed() {
+	select {
+	case p.apply <- struct{}{}:
+	default:
+	}
+}
+
+// fed is what the engine was last given.
+type fed struct {
+	manifests, bundle string // versions
+}
+
+// feed tells the engine what to run, and gives it roots and tokens, until ctx ends. What the engine does not take is told
+// again.
+func (p *Plane) feed(ctx context.Context) {
+	var last fed
+	pause := firstPause
+	p.wakeFeed()
+	for {
+		_, bundleChanged := p.authority.Bundle()
+		timer := time.NewTimer(p.untilRenewal())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-p.apply:
+		case <-bundleChanged:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if err := p.feedOnce(ctx, &last); err != nil && ctx.Err() == nil {
+			p.log.Warn("engine does not take the snapshot", "error", err)
+			sleep(ctx, pause)
+			pause = min(2*pause, lastPause)
+			p.wakeFeed()
+			continue
+		}
+		pause = firstPause
+	}
+}
+
+// untilRenewal is the time until the engine needs new tokens.
+func (p *Plane) untilRenewal() time.Duration {
+	at := p.opt.Engine.RenewAt()
+	if at.IsZero() {
+		return ca.TokenTTL / 2
+	}
+	return max(time.Until(at), 0)
+}
+
+// feedOnce gives the engine whatever it does not have yet.
+func (p *Plane) feedOnce(ctx context.Context, last *fed) error {
+	p.mu.Lock()
+	snap := p.taken.snap
+	p.mu.Unlock()
+	bundle, _ := p.authority.Bundle()
+	now := fed{snap.Version, bundle.Version}
+	if *last == now && p.untilRenewal() > 0 {
+		return nil
+	}
+	if err := p.opt.Engine.Apply(ctx, snap, Settings{Roots: bundle.PEM(), Token: p.token}); err != nil {
+		return err
+	}
+	*last = now
+	return nil
+}
+
+// token issues a token for a pod.
+func (p *Plane) token(pod *mesh.Workload) (string, time.Time, error) {
+	return p.tokens.Issue(identity(pod))
+}
+
+func identity(w *mesh.Workload) ca.Identity {
+	account := w.ServiceAccount
+	if account == "" {
+		account = "default"
+	}
+	return ca.Identity{Namespace: w.Ref.Namespace, ServiceAccount: account, Workload: w.Ref.Name}
+}

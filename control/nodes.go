@@ -1,0 +1,177 @@
+package control
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/xds"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+)
+
+// authenticate says who opened a stream: by its certificate of the mesh, or by its token.
+func (p *Plane) authenticate(ctx context.Context) (xds.Caller, error) {
+	if from, ok := peer.FromContext(ctx); ok {
+		if info, ok := from.AuthInfo.(credentials.TLSInfo); ok && len(info.State.VerifiedChains) > 0 {
+			return p.certified(info.State.VerifiedChains[0][0])
+		}
+	}
+	values := metadata.ValueFromIncomingContext(ctx, "authorization")
+	if len(values) != 1 {
+		return xds.Caller{}, errNobody
+	}
+	token, ok := strings.CutPrefix(values[0], "Bearer ")
+	if !ok {
+		return xds.Caller{}, errNobody
+	}
+	who, err := p.tokens.Authenticate(ctx, token)
+	if err != nil {
+		p.log.Warn("xDS client refused", "error", err)
+		return xds.Caller{}, errNobody
+	}
+	return xds.Caller{Namespace: who.Namespace, ServiceAccount: who.ServiceAccount, Workload: who.Workload}, nil
+}
+
+var errNobody = errors.New("neither a token nor a certificate of the mesh proves who asks")
+
+// certified reads an SVID, whose chain is verified: spiffe://TD/ns/NS/sa/SA.
+func (p *Plane) certified(leaf *x509.Certificate) (xds.Caller, error) {
+	if len(leaf.URIs) == 1 && leaf.URIs[0].Scheme == "spiffe" && leaf.URIs[0].Host == p.authority.TrustDomain().Name() {
+		if parts := strings.Split(leaf.URIs[0].Path, "/"); len(parts) == 5 && parts[1] == "ns" && parts[3] == "sa" {
+			return xds.Caller{Namespace: parts[2], ServiceAccount: parts[4]}, nil
+		}
+	}
+	return xds.Caller{}, errNobody
+}
+
+// nodes lists the sidecars that are or were connected, by id.
+func (p *Plane) nodes() []api.Node {
+	p.mu.Lock()
+	newest := versionOf(p.published)
+	p.mu.Unlock()
+	out := []api.Node{}
+	for _, n := range p.xds.Status() {
+		one := api.Node{ID: n.Node, Namespace: n.Pod.Namespace, Pod: n.Pod.Name, Known: !n.Pod.IsZero(), Connected: n.Connected, Since: n.Since,
+			Snapshot: n.InForce, InForce: n.InForce != "" && n.InForce == newest, Refused: n.Refused}
+		if !one.Known {
+			one.Pod, one.Namespace = podOf(n.Node)
+		}
+		for _, t := range xds.Types() {
+			one.Types = append(one.Types, api.NodeType{Type: t.String(), State: typeState(&n, t)})
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// podOf reads Envoy's node id: sidecar~IP~POD.NAMESPACE~DOMAIN.
+func podOf(id string) (pod, namespace string) {
+	parts := strings.Split(id, "~")
+	if len(parts) != 4 {
+		return id, ""
+	}
+	i := strings.LastIndexByte(parts[2], '.')
+	if i < 0 {
+		return parts[2], ""
+	}
+	return parts[2][:i], parts[2][i+1:]
+}
+
+// typeState is what a node has of one kind of resource, in istioctl's words.
+func typeState(n *xds.NodeStatus, t xds.Type) string {
+	switch {
+	case n.Sent[t] == "":
+		return "NOT SENT"
+	case n.Sent[t] == n.Acked[t]:
+		return "SYNCED"
+	case n.Refused != "":
+		return "NACK"
+	}
+	return "STALE"
+}
+
+// coverage counts the sidecars on which a version, or one after it, is in force. The caller holds mu.
+func (p *Plane) coverage(nodes []api.Node, version string) api.Coverage {
+	c, _ := p.missing(nodes, version)
+	return c
+}
+
+// missing is coverage that names the others: "POD.NAMESPACE: why".
+func (p *Plane) missing(nodes []api.Node, version string) (api.Coverage, []string) {
+	var c api.Coverage
+	var out []string
+	target, known := p.versions.order[version]
+	connected := map[string]bool{}
+	for i := range nodes {
+		n := &nodes[i]
+		if !n.Connected || !n.Known {
+			continue
+		}
+		connected[n.Namespace+"/"+n.Pod] = true
+		c.Total++
+		if at, ok := p.versions.order[n.Snapshot]; known && ok && at >= target {
+			c.InForce++
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s.%s: %s", n.Pod, n.Namespace, behind(n)))
+	}
+	for _, pod := range p.expected() {
+		if !connected[pod.Namespace+"/"+pod.Name] {
+			c.Total++
+			out = append(out, fmt.Sprintf("%s.%s: its sidecar is not connected", pod.Name, pod.Namespace))
+		}
+	}
+	slices.Sort(out)
+	return c, out
+}
+
+// behind says in a clause what a connected sidecar waits for.
+func behind(n *api.Node) string {
+	if n.Refused != "" {
+		return "its sidecar refused it: " + n.Refused
+	}
+	return "its sidecar has not acknowledged it yet"
+}
+
+// expected are the pods that run with a sidecar. The caller holds mu.
+func (p *Plane) expected() []mesh.Ref {
+	var out []mesh.Ref
+	if p.running == nil {
+		return nil
+	}
+	for i := range p.running.Pods {
+		e := &p.running.Pods[i]
+		if e.Workload.Capture == mesh.CaptureSidecar && e.Phase == mesh.PhaseRunning {
+			out = append(out, e.Workload.Ref)
+		}
+	}
+	return out
+}
+
+// wait waits until a version is in force everywhere, or for ctx, and says how far it is then.
+func (p *Plane) wait(ctx context.Context, version string) *api.Sync {
+	for {
+		changed := p.xds.Changed()
+		nodes := p.nodes()
+		p.mu.Lock()
+		c, missing := p.missing(nodes, version)
+		since := p.versions.times[version]
+		p.mu.Unlock()
+		if len(missing) == 0 || ctx.Err() != nil {
+			return &api.Sync{Head: head("Sync"), Snapshot: version, Coverage: c, Missing: missing,
+				Elapsed: float64(time.Since(since).Microseconds()) / 1000}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package control
+
+import (
+	"time"
+
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/resolve"
+)
+
+// versionsKept is how many versions are remembered in order. A sidecar that is further behind counts as not having any.
+const versionsKept = 1 << 10
+
+// versions remembers in which order snapshots were published, and when.
+type versions struct {
+	next  uint64
+	order map[string]uint64
+	times map[string]time.Time
+	ring  [versionsKept]string
+}
+
+// add notes a version as the newest.
+func (v *versions) add(version string, now time.Time) {
+	if v.order == nil {
+		v.order, v.times = map[string]uint64{}, map[string]time.Time{}
+	}
+	v.next++
+	slot := &v.ring[v.next%versionsKept]
+	if old := *slot; old != "" && v.order[old]+versionsKept <= v.next {
+		delete(v.order, old)
+		delete(v.times, old)
+	}
+	*slot = version
+	v.order[version], v.times[version] = v.next, now
+}
+
+// runs takes what runs now. Only watch calls it.
+func (p *Plane) runs(r *mesh.Running) {
+	p.mu.Lock()
+	p.running = r
+	p.mu.Unlock()
+	p.publish()
+}
+
+// publish gives the sidecars what is taken with what runs, if that is not what they have. Before it is known what runs
+// nothing is published: after a crash of the control plane sidecars would lose endpoints that are there. Only watch calls
+// it.
+func (p *Plane) publish() {
+	p.mu.Lock()
+	if p.running == nil {
+		p.mu.Unlock()
+		return
+	}
+	begin := time.Now()
+	before := versionOf(p.published)
+	next := p.taken.snap.WithRunning(p.running)
+	p.published = next
+	if next.Version == before {
+		p.mu.Unlock()
+		return
+	}
+	p.versions.add(next.Version, begin)
+	p.mu.Unlock()
+	p.xds.Set(resolve.New(next))
+	p.log.Debug("snapshot published", "version", next.Version, "took", time.Since(begin))
+}
