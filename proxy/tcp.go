@@ -117,7 +117,7 @@ func (x *transfer) labels() metrics.Labels {
 		return l
 	}
 	l.Reporter, l.Source, l.Destination = metrics.Source, x.proxy.opt.Self, x.upPeer
-	l.Policy = x.cluster.config.Policy
+	l.Policy, l.Port = x.cluster.config.Policy, x.original.Port()
 	l.Security = metrics.SecurityNone
 	if x.up.tls != nil && x.up.peerID != "" {
 		l.Security = metrics.SecurityMutualTLS

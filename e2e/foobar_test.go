@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/meshtest"
+)
+
+// probed is what probe prints as JSON.
+type probed struct {
+	Mode     string
+	Attempts []struct {
+		Kind, ALPN, Outcome string
+		ClientCertificate   bool
+	}
+}
+
+func (m *liveMesh) probe(args ...string) probed {
+	m.t.Helper()
+	out, code := m.try(append([]string{"probe", "-o", "json"}, args...)...)
+	var p probed
+	if err := json.Unmarshal([]byte(out), &p); err != nil {
+		m.t.Fatalf("oarlock probe %s: %d\n%s", strings.Join(args, " "), code, out)
+	}
+	return p
+}
+
+// What a service accepts, proven from outside and as a client, with our own probe.
+func TestProbeModes(t *testing.T) {
+	for _, example := range []string{"foo-bar", "foo-bar-current"} {
+		t.Run(example, func(t *testing.T) {
+			m := up(t, example)
+			m.synced()
+			// foo is STRICT by its policy; a client in the mesh shows its certificate, one outside has none.
+			if p := m.probe("foo.bar:8000"); p.Mode != "STRICT" {
+				t.Errorf("probe from outside: %+v, want STRICT", p)
+			}
+			p := m.probe("foo.bar:8000", "--as", "somepod-123456-abcdef")
+			if p.Mode != "STRICT" {
+				t.Errorf("probe as somepod: mode %s, want STRICT", p.Mode)
+			}
+			withCertificate, without := "", ""
+			for _, a := range p.Attempts {
+				switch {
+				case a.Kind == "TLS" && a.ALPN == "istio" && a.ClientCertificate:
+					withCertificate = a.Outcome
+				case a.Kind == "TLS" && a.ALPN == "istio":
+					without = a.Outcome
+				}
+			}
+			if withCertificate == "" || withCertificate == without {
+				t.Errorf("attempts with a certificate %q, without %q: want both, and different", withCertificate, without)
+			}
+			if p := m.probe("baz.bar:8000", "--as", "somepod-123456-abcdef"); p.Mode != "PERMISSIVE" {
+				t.Errorf("probe of baz: %+v, want PERMISSIVE", p)
+			}
+			m.do("mtls", "disable", "bar/baz", "--yes")
+			if p := m.probe("baz.bar:8000", "--as", "somepod-123456-abcdef"); p.Mode != "DISABLE" {
+				t.Errorf("probe of baz: %+v, want DISABLE", p)
+			}
+		})
+	}
+}
+
+// The same with programs that know nothing of us.
+func TestOpensslAndCurl(t *testing.T) {
+	openssl, curl := meshtest.Require(t, "openssl", "openssl"), meshtest.Require(t, "curl", "curl")
+	m := up(t, "foo-bar")
+	m.synced()
+	keys := t.TempDir()
+	m.do("cert", "export", "somepod-123456-abcdef", "-d", keys)
+	key, chain, root := filepath.Join(keys, "key.pem"), filepath.Join(keys, "cert-chain.pem"), filepath.Join(keys, "root-cert.pem")
+	foo, baz := address(m.pod("bar", "foo"), "8000"), address(m.pod("bar", "baz"), "8000")
+
+	sClient := func(at, alpn string) string {
+		c := exec.Command(openssl, "s_client", "-alpn", alpn, "-connect", at, "-key", key, "-cert", chain, "-CAfile", root)
+		out, _ := c.CombinedOutput() // its exit status says nothing about the handshake
+		return string(out)
+	}
+	out := sClient(foo, "istio")
+	for _, want := range []string{"Verify return code: 0 (ok)", "O = cluster.local", "No ALPN negotiated"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("openssl -alpn istio to STRICT: no %q in\n%s", want, out)
+		}
+	}
+	if out := sClient(baz, "istio"); !strings.Contains(out, "Verify return code: 0 (ok)") {
+		t.Errorf("openssl -alpn istio to PERMISSIVE:\n%s", out)
+	}
+	if out := sClient(baz, "http/1.1"); !strings.Contains(out, "no peer certificate available") {
+		t.Errorf("openssl -alpn http/1.1 to PERMISSIVE:\n%s", out)
+	}
+
+	for _, c := range []struct {
+		what string
+		args []string
+		want int // curl's exit status
+	}{
+		{"with a certificate to STRICT", []string{"-k", "--cert", chain, "--key", key, "--cacert", root, "https://" + foo + "/"}, 0},
+		{"plaintext to STRICT", []string{"http://" + foo + "/"}, 56},
+		{"plaintext to PERMISSIVE", []string{"http://" + baz + "/"}, 0},
+		{"without a certificate to STRICT", []string{"-k", "https://" + foo + "/"}, -1},
+	} {
+		out, err := exec.Command(curl, append([]string{"-sS", "--max-time", "10"}, c.args...)...).CombinedOutput()
+		code := 0
+		if exit, ok := err.(*exec.ExitError); ok {
+			code = exit.ExitCode()
+		}
+		if c.want >= 0 && code != c.want || c.want < 0 && code == 0 {
+			t.Errorf("curl %s: exit status %d, want %d (-1: not 0)\n%s", c.what, code, c.want, out)
+		}
+	}
+}
+
+func address(p api.Pod, port string) string { return net.JoinHostPort(p.Addresses[0], port) }

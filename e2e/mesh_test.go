@@ -1,0 +1,312 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oarlock/oarlock/api"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// programs is where the built programs lie.
+var programs = struct{ dir string }{os.Getenv("OARLOCK_E2E_BIN")}
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "oarlock-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if programs.dir == "" {
+		out, err := exec.Command("go", "build", "-o", dir, "../cmd/oarlock", "../cmd/oarlock-proxy").CombinedOutput()
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "build programs: %v\n%s", err, out)
+			return 1
+		}
+		programs.dir = dir
+	}
+	return m.Run()
+}
+
+// A liveMesh is one that runs for a test.
+type liveMesh struct {
+	t    *testing.T
+	dir  string // its manifests, a copy that the test may change
+	name string
+	env  []string
+	home string
+}
+
+// copyExample copies an example's manifests, so that a test may change them.
+func copyExample(t *testing.T, name string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), name)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "examples", name))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// up runs an example until the test ends, and waits until every pod is ready and every sidecar in sync.
+func up(t *testing.T, example string, flags ...string) *liveMesh {
+	t.Helper()
+	return upDir(t, copyExample(t, example), flags...)
+}
+
+func upDir(t *testing.T, dir string, flags ...string) *liveMesh {
+	t.Helper()
+	// Unix sockets have short names: not under t.TempDir.
+	home, err := os.MkdirTemp("", "oe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &liveMesh{t: t, dir: dir, name: "m", home: home}
+	m.env = append(os.Environ(), "XDG_STATE_HOME="+home+"/s", "XDG_RUNTIME_DIR="+home+"/r", "PATH="+programs.dir+":"+os.Getenv("PATH"), "NO_COLOR=1")
+	t.Cleanup(func() {
+		if t.Failed() {
+			m.keepLogs()
+		}
+		out, code := m.try("down", m.name)
+		if code != 0 {
+			t.Errorf("oarlock down: %d\n%s", code, out)
+		}
+		os.RemoveAll(home)
+	})
+	if err := os.MkdirAll(home+"/r", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m.do(append([]string{"up", "-f", dir, "--name", m.name, "--detach", "--capture", captureMode()}, flags...)...)
+	return m
+}
+
+// captureMode is explicit, unless the environment says otherwise.
+func captureMode() string {
+	if mode := os.Getenv("OARLOCK_E2E_CAPTURE"); mode != "" {
+		return mode
+	}
+	return "explicit"
+}
+
+func (m *liveMesh) command(args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	m.t.Cleanup(cancel)
+	c := exec.CommandContext(ctx, filepath.Join(programs.dir, "oarlock"), args...)
+	c.Env = m.env
+	c.WaitDelay = 5 * time.Second
+	return c
+}
+
+// try runs a command and gives what it wrote and its exit status.
+func (m *liveMesh) try(args ...string) (string, int) {
+	c := m.command(args...)
+	out, err := c.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return string(out), exit.ExitCode()
+	case err != nil:
+		return string(out) + err.Error(), -1
+	}
+	return string(out), 0
+}
+
+// do runs a command that must succeed, and gives its standard output.
+func (m *liveMesh) do(args ...string) string {
+	m.t.Helper()
+	c := m.command(args...)
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Run(); err != nil {
+		m.t.Fatalf("oarlock %s: %v\n%s%s", strings.Join(args, " "), err, stdout.Bytes(), stderr.Bytes())
+	}
+	return stdout.String()
+}
+
+func (m *liveMesh) status() *api.Status {
+	m.t.Helper()
+	var out api.Status
+	if err := json.Unmarshal([]byte(m.do("status", "-o", "json")), &out); err != nil {
+		m.t.Fatalf("oarlock status -o json: %v", err)
+	}
+	return &out
+}
+
+// pod finds a running pod by the start of its name.
+func (m *liveMesh) pod(namespace, prefix string) api.Pod {
+	m.t.Helper()
+	pods := m.status().Pods
+	i := slices.IndexFunc(pods, func(p api.Pod) bool { return p.Namespace == namespace && strings.HasPrefix(p.Name, prefix) })
+	if i < 0 {
+		m.t.Fatalf("no pod %s… in %s", prefix, namespace)
+	}
+	return pods[i]
+}
+
+// eventually waits for something that a mesh comes to by itself. what is called once more for its text where it does not.
+func (m *liveMesh) eventually(what string, within time.Duration, ok func() (string, bool)) {
+	m.t.Helper()
+	var last string
+	for end := time.Now().Add(within); ; time.Sleep(50 * time.Millisecond) {
+		text, done := ok()
+		if done {
+			return
+		}
+		if last = text; time.Now().After(end) {
+			break
+		}
+	}
+	m.t.Fatalf("not within %v: %s\n%s", within, what, last)
+}
+
+// A sample is one series of a sidecar with its value.
+type sample struct {
+	name   string
+	labels map[string]string
+	value  float64
+}
+
+// scrape reads the series of a pod's sidecar, as Prometheus would. The value of a histogram is its count.
+func (m *liveMesh) scrape(p api.Pod) []sample {
+	m.t.Helper()
+	res, err := http.Get("http://" + net.JoinHostPort(p.Addresses[0], "15090") + "/stats/prometheus")
+	if err != nil {
+		return nil
+	}
+	defer res.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(res.Body)
+	if err != nil {
+		m.t.Fatalf("scrape %s: %v", p.Name, err)
+	}
+	var out []sample
+	for name, f := range families {
+		for _, series := range f.GetMetric() {
+			s := sample{name: name, labels: map[string]string{}}
+			for _, l := range series.GetLabel() {
+				s.labels[l.GetName()] = l.GetValue()
+			}
+			switch {
+			case series.Counter != nil:
+				s.value = series.Counter.GetValue()
+			case series.Gauge != nil:
+				s.value = series.Gauge.GetValue()
+			case series.Histogram != nil:
+				s.value = float64(series.Histogram.GetSampleCount())
+			}
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// sum adds the series of a name whose labels include some.
+func sum(samples []sample, name string, labels map[string]string) float64 {
+	total := 0.0
+next:
+	for _, s := range samples {
+		if s.name != name {
+			continue
+		}
+		for k, v := range labels {
+			if s.labels[k] != v {
+				continue next
+			}
+		}
+		total += s.value
+	}
+	return total
+}
+
+// keepLogs puts the end of every log of the mesh into the test's output.
+func (m *liveMesh) keepLogs() {
+	filepath.WalkDir(m.home, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".log") {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil || len(b) == 0 {
+			return nil
+		}
+		m.t.Logf("%s:\n%s", strings.TrimPrefix(path, m.home), b[max(0, len(b)-3000):])
+		return nil
+	})
+}
+
+// add copies a scene's file beside the manifests.
+func (m *liveMesh) add(scene string) {
+	m.t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "examples", "scenes", scene))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(m.dir, filepath.Base(scene)), b, 0o644); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// edit replaces a text in a file of the manifests, as an editor that saves would.
+func (m *liveMesh) edit(file, from, to string) {
+	m.t.Helper()
+	path := filepath.Join(m.dir, file)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if !bytes.Contains(b, []byte(from)) {
+		m.t.Fatalf("%s: no %q", file, from)
+	}
+	if err := os.WriteFile(path, bytes.Replace(b, []byte(from), []byte(to), 1), 0o644); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// synced waits until what the files say is in force everywhere.
+func (m *liveMesh) synced() {
+	m.t.Helper()
+	m.eventually("every sidecar in sync", 15*time.Second, func() (string, bool) {
+		s := m.status()
+		ready := !slices.ContainsFunc(s.Pods, func(p api.Pod) bool { return !p.Ready && p.Phase != "Succeeded" })
+		return fmt.Sprintf("%d of %d in force, held %q, pods %+v", s.Sync.InForce, s.Sync.Total, s.Held, s.Pods), s.Held == "" && s.Sync.InForce == s.Sync.Total && s.Sync.Total > 0 && ready
+	})
+}
+
+// curl runs curl in a pod and gives what it wrote on both outputs.
+func (m *liveMesh) curl(pod api.Pod, args ...string) (string, int) {
+	m.t.Helper()
+	return m.try(append([]string{"exec", pod.Name, "-n", pod.Namespace, "--", "curl", "-sS", "--max-time", "10"}, args...)...)
+}
+
+// matches says whether a regular expression matches.
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
+
+// get reads a URL from outside of the mesh.
+func get(url string) (int, string, error) {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(b), err
+}
