@@ -62,7 +62,9 @@ func (r *Registry) gather(c *collection) {
 	for name, s := range r.clusters {
 		c.envoy("envoy_cluster_", name, s.statistics())
 	}
-	r.xds.collect(c)
+	if r.xds != nil {
+		c.xds(r.xds())
+	}
 	r.svid.collect(c)
 	c.add("istio_build", gauge, 1, "proxy", orUnknown(r.opt.IstioVersion))
 	c.add("oarlock_build_info", gauge, 1, orUnknown(r.opt.Version), runtime.Version())
@@ -264,21 +266,18 @@ func (r *Registry) WriteStats(w io.Writer) error {
 	return err
 }
 
-func (x *XDS) collect(c *collection) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+func (c *collection) xds(s XDSStatus) {
 	var connected uint64
-	if x.connected {
+	if s.Connected {
 		connected = 1
 	}
 	c.add("oarlock_xds_connected", gauge, connected)
-	c.add("oarlock_xds_connects_total", counter, x.connects)
-	for name, t := range x.types {
-		c.add("oarlock_xds_acks_total", counter, t.acks, name)
-		c.add("oarlock_xds_nacks_total", counter, t.nacks, name)
-		c.add("oarlock_xds_ignored_total", counter, t.ignored, name)
-		if t.acks > 0 {
-			c.add("oarlock_xds_version_info", gauge, 1, name, clean(t.version))
+	c.add("oarlock_xds_acks_total", counter, s.Acknowledged)
+	c.add("oarlock_xds_nacks_total", counter, s.Refused)
+	c.add("oarlock_xds_ignored", gauge, uint64(max(s.Ignored, 0)))
+	for url, version := range s.Versions {
+		if name := xdsTypeName(url); name != "" {
+			c.add("oarlock_xds_version_info", gauge, 1, name, clean(version))
 		}
 	}
 }

@@ -5,68 +5,26 @@ import (
 	"time"
 )
 
-// XDS counts what passes between the sidecar and its control plane.
-type XDS struct {
-	mu        sync.Mutex
-	types     map[string]*xdsType // by short name: a closed list
-	connected bool
-	connects  uint64
+// XDSStatus is how the sidecar's connection to its control plane is.
+type XDSStatus struct {
+	Connected bool
+	// Acknowledged and Refused count responses.
+	Acknowledged, Refused uint64
+	// Ignored is how many fields and extensions of what is in force are passed over because they do no harm.
+	Ignored int
+	// Versions are of the last response of each type that took effect, by type URL.
+	Versions map[string]string
 }
 
-type xdsType struct {
-	acks, nacks, ignored uint64
-	version              string
-	since                time.Time // of the version
+// XDS makes a function that is called for each scrape the source of oarlock_xds_*; without one these series are absent.
+// It must not call the Registry.
+func (r *Registry) XDS(status func() XDSStatus) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.xds = status
 }
 
-// XDS gives the counters of the connection to the control plane.
-func (r *Registry) XDS() *XDS { return &r.xds }
-
-// Connected says whether there is a stream.
-func (x *XDS) Connected(on bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if on && !x.connected {
-		x.connects++
-	}
-	x.connected = on
-}
-
-// Ack counts an accepted response of a type URL, with its version.
-func (x *XDS) Ack(typeURL, version string) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	t := x.of(typeURL)
-	t.acks++
-	if t.version != version {
-		t.version, t.since = version, time.Now()
-	}
-}
-
-// Nack counts a refused response of a type URL.
-func (x *XDS) Nack(typeURL string) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.of(typeURL).nacks++
-}
-
-// Ignored counts fields and extensions that were passed over because they do no harm.
-func (x *XDS) Ignored(typeURL string, n int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.of(typeURL).ignored += uint64(max(n, 0))
-}
-
-func (x *XDS) of(typeURL string) *xdsType {
-	name := xdsTypeName(typeURL)
-	t := x.types[name]
-	if t == nil {
-		t = &xdsType{}
-		x.types[name] = t
-	}
-	return t
-}
-
+// xdsTypeName is the label of a type URL.
 func xdsTypeName(typeURL string) string {
 	switch typeURL {
 	case "type.googleapis.com/envoy.config.listener.v3.Listener":
@@ -80,7 +38,7 @@ func xdsTypeName(typeURL string) string {
 	case "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret":
 		return "sds"
 	}
-	return "other"
+	return ""
 }
 
 // SVID counts what happens to the workload's certificate.

@@ -186,20 +186,22 @@ func TestTLSAsEnvoyCountsIt(t *testing.T) {
 
 func TestControlPlane(t *testing.T) {
 	r := NewRegistry(api, Options{Version: "1.2.3", IstioVersion: "1.31.1"})
-	x := r.XDS()
-	x.Connected(true)
-	x.Ack("type.googleapis.com/envoy.config.cluster.v3.Cluster", "7")
-	x.Nack("type.googleapis.com/envoy.config.listener.v3.Listener")
-	x.Ignored("type.googleapis.com/of.others", 4)
+	if strings.Contains(scrape(t, r), "oarlock_xds_") {
+		t.Error("a sidecar without a control plane has its series")
+	}
+	r.XDS(func() XDSStatus {
+		return XDSStatus{Connected: true, Acknowledged: 5, Refused: 1, Ignored: 4,
+			Versions: map[string]string{"type.googleapis.com/envoy.config.cluster.v3.Cluster": "7", "type.googleapis.com/of.others": "8"}}
+	})
 	expires := time.Unix(1900000000, 0)
 	r.SVID().Renewed(expires.Add(-24*time.Hour), expires)
 	r.SVID().Failed()
 	text := scrape(t, r)
 	wantLine(t, text, "1", "oarlock_xds_connected")
-	wantLine(t, text, "1", "oarlock_xds_acks_total", "type=cds")
+	wantLine(t, text, "5", "oarlock_xds_acks_total")
 	wantLine(t, text, "1", "oarlock_xds_version_info", "type=cds", "version=7")
-	wantLine(t, text, "1", "oarlock_xds_nacks_total", "type=lds")
-	wantLine(t, text, "4", "oarlock_xds_ignored_total", "type=other")
+	wantLine(t, text, "1", "oarlock_xds_nacks_total")
+	wantLine(t, text, "4", "oarlock_xds_ignored")
 	wantLine(t, text, "1.9e+09", "oarlock_svid_expiry_timestamp_seconds")
 	wantLine(t, text, "1", "oarlock_svid_renewals_total")
 	wantLine(t, text, "1", "oarlock_svid_renewal_failures_total")
@@ -324,7 +326,9 @@ func full() *Registry {
 	r.Downstream("l").Connections.Inc()
 	r.Cluster("c").Handshake(0x0304, 0x1301, false, true)
 	r.Upstream("c").Connections.Inc()
-	r.XDS().Ack("type.googleapis.com/envoy.config.cluster.v3.Cluster", "1")
+	r.XDS(func() XDSStatus {
+		return XDSStatus{Versions: map[string]string{"type.googleapis.com/envoy.config.cluster.v3.Cluster": "1"}}
+	})
 	r.SVID().Renewed(time.Now(), time.Now().Add(time.Hour))
 	return r
 }

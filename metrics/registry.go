@@ -42,7 +42,7 @@ type Registry struct {
 	upstreams   map[string]*Upstream
 	overflow    [kinds]Counter
 
-	xds  XDS
+	xds  func() XDSStatus // nil: there is no control plane
 	svid SVID
 	prom *prometheus.Registry
 	desc map[string]*prometheus.Desc // by name of the series
@@ -71,7 +71,6 @@ func NewRegistry(own Peer, opt Options) *Registry {
 		upstreams:   map[string]*Upstream{},
 		desc:        map[string]*prometheus.Desc{},
 	}
-	r.xds.types = map[string]*xdsType{}
 	for _, s := range allSeries {
 		r.desc[s.name] = prometheus.NewDesc(s.name, s.help, s.labels, nil)
 	}

@@ -73,10 +73,9 @@ var allSeries = []series{
 	{"oarlock_svid_renewal_failures_total", counter, "Attempts to get a certificate that failed.", nil},
 
 	{"oarlock_xds_connected", gauge, "1 while there is a stream to the control plane.", nil},
-	{"oarlock_xds_connects_total", counter, "Streams to the control plane that came about.", nil},
-	{"oarlock_xds_acks_total", counter, "Responses of the control plane that took effect.", []string{"type"}},
-	{"oarlock_xds_nacks_total", counter, "Responses of the control plane that were refused.", []string{"type"}},
-	{"oarlock_xds_ignored_total", counter, "Fields and extensions that were passed over because they do no harm.", []string{"type"}},
+	{"oarlock_xds_acks_total", counter, "Responses of the control plane that were acknowledged.", nil},
+	{"oarlock_xds_nacks_total", counter, "Responses of the control plane that were refused.", nil},
+	{"oarlock_xds_ignored", gauge, "Fields and extensions in force that are passed over because they do no harm.", nil},
 	{"oarlock_xds_version_info", gauge, "Always 1; the label says which version took effect last.", []string{"type", "version"}},
 
 	{"envoy_listener_downstream_cx_total", counter, "Connections.", listenerLabel},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -35,6 +36,8 @@ type Options struct {
 	TokenFile string
 	// Headers are sent with every stream, as Istio's ClusterID.
 	Headers map[string]string
+	// Dial makes the connections, for a caller whose own must be told apart; nil is gRPC's way. It is not used for unix:PATH.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// Node is who asks.
 	Node Node
 	// Delta subscribes by increments in place of the state of the world.
@@ -192,6 +195,9 @@ func (c *Client) dialOptions() []grpc.DialOption {
 		// Neither a resolver's service config nor a proxy from the environment may choose another server.
 		grpc.WithDisableServiceConfig(),
 		grpc.WithNoProxy(),
+	}
+	if o.Dial != nil && !strings.HasPrefix(o.Target, "unix:") {
+		out = append(out, grpc.WithContextDialer(o.Dial))
 	}
 	if o.TokenFile != "" || len(o.Headers) > 0 {
 		out = append(out, grpc.WithPerRPCCredentials(&bearer{file: o.TokenFile, headers: o.Headers, secure: o.TLS != nil}))
