@@ -209,10 +209,14 @@ func NewOutside() (*Outside, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the outside: %w", err)
 	}
+	return newOutside(conn), nil
+}
+
+func newOutside(conn *net.UnixConn) *Outside {
 	gone, cancel := context.WithCancel(context.Background())
 	o := &Outside{conn: conn, done: make(chan struct{}), gone: gone, waiting: map[uint64]chan outsideResult{}}
 	go o.read(cancel)
-	return o, nil
+	return o
 }
 
 // Gone ends with the process outside: a fabric without it should end too.
