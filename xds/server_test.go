@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -270,15 +271,11 @@ func TestPushIsADifference(t *testing.T) {
 	}
 	received := make(chan string, 100)
 	for name, c := range map[string]*sotw{"web": web, "api": api} {
-		go func() {
-			for {
-				r, err := c.next()
-				if err != nil {
-					return
-				}
-				received <- name + " " + short(r.TypeUrl)
-			}
-		}()
+		c.refuse = func(url string) string {
+			received <- name + " " + short(url)
+			return ""
+		}
+		go c.run()
 	}
 	wait(t, s, first.Snapshot().Version, 2)
 	for len(received) > 0 {
@@ -372,10 +369,14 @@ func TestSlowClient(t *testing.T) {
 		}
 		<-s.Changed()
 	}
-	slow.order = nil
+	var responses atomic.Int32
+	slow.refuse = func(string) string {
+		responses.Add(1)
+		return ""
+	}
 	go slow.run()
 	wait(t, s, last.Snapshot().Version, 2)
-	if n := len(slow.order); n > 12 {
+	if n := responses.Load(); n > 12 {
 		t.Errorf("the slow client got %d responses for 20 meshes", n)
 	}
 }
