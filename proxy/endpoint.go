@@ -142,7 +142,7 @@ func (e *endpoint) handshake(ctx context.Context, u *upstream, alpn []string) *u
 	if err != nil {
 		return connectError(err, "TLS error: "+err.Error())
 	}
-	c := tls.Client(u.conn, config)
+	c := tls.Client(quick(u.conn), config)
 	if err := c.HandshakeContext(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			err = os.ErrDeadlineExceeded

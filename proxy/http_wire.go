@@ -13,7 +13,7 @@ import (
 // while something is under way.
 type wire struct {
 	conn net.Conn
-	raw  *rawReader // waits without a buffer; nil where the connection has no way to
+	raw  *rawConn // waits without a buffer; nil where the connection has no way to
 	buf  []byte
 	// r and w bound what was read and is still to be used. What lies before base is kept while the rest is used over and
 	// over: it is the head of the message under way.
@@ -49,10 +49,10 @@ func giveBack(b []byte) {
 var errBufferFull = errors.New("the message is longer than its buffer")
 
 func (w *wire) init(c net.Conn) {
-	w.conn = c
-	switch c := c.(type) {
-	case *net.TCPConn:
-		w.raw = newRawReader(c)
+	w.conn = newRawConn(c)
+	switch c := w.conn.(type) {
+	case *rawConn:
+		w.raw = c
 	case *tls.Conn:
 		w.probe = make([]byte, 64)
 	}
@@ -159,7 +159,7 @@ func (w *wire) await() error {
 	w.release()
 	switch {
 	case w.raw != nil:
-		buf, n, err := w.raw.read()
+		buf, n, err := w.raw.wait()
 		if err != nil {
 			return err
 		}
@@ -210,3 +210,12 @@ func (w *wire) writeBy(now time.Time, d time.Duration) {
 	w.writeUntil = now.Add(2 * d)
 	w.conn.SetWriteDeadline(w.writeUntil)
 }
+
+// What the other side of a connection has done, as far as it can be told without reading.
+type peerState uint8
+
+const (
+	peerOpen  peerState = iota
+	peerEnded           // it will send nothing more, but may be listening
+	peerGone            // it has reset the connection
+)

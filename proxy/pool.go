@@ -53,7 +53,6 @@ type upConn struct {
 func newUpConn(u *upstream, kind alpnKind) *upConn {
 	c := &upConn{up: u, kind: kind, host: u.remote.String(), local: u.local.String()}
 	c.init(u.conn)
-	c.raw = nil
 	p := u.endpoint.workload
 	p.Principal = u.peerID
 	c.peer = &p

@@ -169,7 +169,7 @@ func (d *downstream) handshake(s seen) bool {
 	if d.chain.tcp != nil {
 		d.conn = d.byRecord()
 	}
-	c := tls.Server(d.conn, d.chain.tls.config)
+	c := tls.Server(quick(d.conn), d.chain.tls.config)
 	d.conn = c
 	timeout := d.chain.HandshakeTimeout
 	if timeout == 0 {

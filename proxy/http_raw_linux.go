@@ -1,0 +1,177 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A rawConn is a TCP connection whose reads and writes do not tell the scheduler of their system calls. These never block,
+// as the socket does not, and what telling costs (a processor that is taken away and given back, a thread that is woken to
+// watch) is a tenth of a request.
+//
+// One goroutine may read at a time, and one may write.
+type rawConn struct {
+	*net.TCPConn
+	raw syscall.RawConn
+
+	in, out  rawCall
+	readOne  func(fd uintptr) bool // made once: a closure for each call would be garbage
+	waitOne  func(fd uintptr) bool
+	writeAll func(fd uintptr) bool
+}
+
+// A rawCall is what a read or a write is about.
+type rawCall struct {
+	p    []byte
+	n    int
+	fail syscall.Errno
+}
+
+// newRawConn wraps a connection, or gives it back where it is not of TCP.
+func newRawConn(c net.Conn) net.Conn {
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		return c
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return c
+	}
+	r := &rawConn{TCPConn: t, raw: raw}
+	r.readOne, r.waitOne, r.writeAll = r.tryRead, r.tryWait, r.tryWrite
+	return r
+}
+
+// NetConn gives the connection beneath.
+func (c *rawConn) NetConn() net.Conn { return c.TCPConn }
+
+// Read reads as the connection beneath does.
+func (c *rawConn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	c.in.p = p
+	err := c.raw.Read(c.readOne)
+	c.in.p = nil
+	return c.read(err)
+}
+
+// read gives what the last call came to.
+func (c *rawConn) read(err error) (int, error) {
+	switch {
+	case err != nil:
+		return 0, err
+	case c.in.fail != 0:
+		return 0, &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", c.in.fail)}
+	case c.in.n == 0:
+		return 0, io.EOF
+	}
+	return c.in.n, nil
+}
+
+func (c *rawConn) tryRead(fd uintptr) bool {
+	c.in.n, c.in.fail = rawRead(fd, c.in.p)
+	return c.in.fail != syscall.EAGAIN
+}
+
+// wait reads into a buffer of the small kind that it takes when there is something to read, and not before.
+func (c *rawConn) wait() ([]byte, int, error) {
+	n, err := c.read(c.raw.Read(c.waitOne))
+	buf := c.in.p
+	c.in.p = nil
+	if n == 0 && buf != nil {
+		giveBack(buf)
+		buf = nil
+	}
+	return buf, n, err
+}
+
+func (c *rawConn) tryWait(fd uintptr) bool {
+	c.in.p = takeSmall()
+	if c.tryRead(fd) {
+		return true
+	}
+	giveBack(c.in.p)
+	c.in.p = nil
+	return false
+}
+
+// Write writes as the connection beneath does.
+func (c *rawConn) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	c.out = rawCall{p: p}
+	err := c.raw.Write(c.writeAll)
+	c.out.p = nil
+	if err == nil && c.out.fail != 0 {
+		err = &net.OpError{Op: "write", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("write", c.out.fail)}
+	}
+	return c.out.n, err
+}
+
+func (c *rawConn) tryWrite(fd uintptr) bool {
+	for c.out.n < len(c.out.p) {
+		p := c.out.p[c.out.n:]
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
+		switch errno {
+		case 0:
+			c.out.n += int(n)
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			c.out.fail = errno
+			return true
+		}
+	}
+	return true
+}
+
+func rawRead(fd uintptr, p []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), 0
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// look tells what has become of the other side, and whether there is something to read.
+func look(c net.Conn) (state peerState, readable bool) {
+	t, ok := tcpBeneath(c)
+	if !ok {
+		return peerOpen, false
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return peerGone, false
+	}
+	err = raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}}
+		if n, err := unix.Poll(fds, 0); err != nil || n == 0 {
+			return
+		}
+		got := fds[0].Revents
+		readable = got&unix.POLLIN != 0
+		switch {
+		case got&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0:
+			state = peerGone
+		case got&unix.POLLRDHUP != 0:
+			state = peerEnded
+		}
+	})
+	if err != nil {
+		return peerGone, false
+	}
+	return state, readable
+}
