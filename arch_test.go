@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -58,7 +59,8 @@ const rules = `
 	# The data plane.
 	proxy:      sniff accesslog metrics
 	xdsclient:  proxy
-	sidecar:    bootstrap svid xdsclient proxy accesslog metrics
+	# A sidecar probes as its workload, so that no key leaves it.
+	sidecar:    bootstrap svid xdsclient proxy accesslog metrics probe
 	envoyadmin:
 
 	# The control plane, and what runs on one machine.
@@ -312,6 +314,26 @@ func TestFences(t *testing.T) {
 						t.Errorf("%s: imports %s, which is fenced to %q", f.path, i, inside)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestSidecarStaysLean holds that what lies beside every workload links neither a Kubernetes client nor a time series
+// database, by way of whatever package.
+func TestSidecarStaysLean(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/oarlock-proxy").Output()
+	if err != nil {
+		t.Fatalf("list what oarlock-proxy links: %v", err)
+	}
+	found := strings.Fields(string(out))
+	if !slices.Contains(found, module+"/sidecar") {
+		t.Fatalf("%d packages, and not sidecar: the list is broken", len(found))
+	}
+	for _, p := range found {
+		for _, heavy := range []string{"k8s.io/", "github.com/prometheus/prometheus/", "github.com/spf13/cobra", "database/sql"} {
+			if strings.HasPrefix(p+"/", heavy) {
+				t.Errorf("cmd/oarlock-proxy links %s", p)
 			}
 		}
 	}

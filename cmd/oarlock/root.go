@@ -229,6 +229,7 @@ func (a *app) verbs() []*cobra.Command {
 		newCACommand(a),
 		newServeCommand(a),
 		newEngineCommand(a),
+		newProxyCommand(a),
 		newTestCommand(a),
 		newDemoAppCommand(a),
 		newVersionCommand(a),
