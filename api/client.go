@@ -42,8 +42,8 @@ func (c *Client) Manifests(ctx context.Context) (*Manifests, error) {
 }
 
 // Reload looks at the manifests now.
-func (c *Client) Reload(ctx context.Context) (*Reload, error) {
-	return ask[Reload](ctx, c, http.MethodPost, "/v1/reload", nil)
+func (c *Client) Reload(ctx context.Context, w Wrote) (*Reload, error) {
+	return ask[Reload](ctx, c, http.MethodPost, "/v1/reload", w)
 }
 
 // Sync waits until a snapshot, or one after it, is in force on every sidecar, or for so long.

@@ -154,6 +154,13 @@ type ServiceIP struct {
 	IP      string `json:"ip"`
 }
 
+// Wrote says what was just written. It may be left out.
+type Wrote struct {
+	// Files has the hash of the content of each file (SHA-256 in hex), by absolute path: they are read at once, while a
+	// file that changed a moment ago is else read when it has settled.
+	Files map[string]string `json:"files,omitempty"`
+}
+
 // Reload is what came of looking at the manifests.
 type Reload struct {
 	Head

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -85,6 +86,13 @@ func head(kind string) api.Head { return api.Head{APIVersion: api.Version, Kind:
 
 // reload lets the goroutine that reads do it once more, and waits for it.
 func (p *Plane) reload(ctx context.Context, r *http.Request) (*api.Reload, error) {
+	var wrote api.Wrote
+	if err := decode(r, &wrote); err != nil && !errors.Is(err, io.EOF) {
+		return nil, bad("reload manifests: %w", err)
+	}
+	if len(wrote.Files) > 0 {
+		p.opt.Source.Expect(wrote.Files)
+	}
 	done := make(chan struct{})
 	select {
 	case p.reloads <- done:
@@ -132,11 +140,16 @@ func (p *Plane) sync(w http.ResponseWriter, r *http.Request) (any, error) {
 	return p.wait(ctx, version), nil
 }
 
-func (p *Plane) rotate(_ http.ResponseWriter, r *http.Request) (any, error) {
-	var ask api.Rotate
+// decode reads the body of a request. Without one the error is io.EOF.
+func decode(r *http.Request, into any) error {
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&ask); err != nil {
+	return dec.Decode(into)
+}
+
+func (p *Plane) rotate(_ http.ResponseWriter, r *http.Request) (any, error) {
+	var ask api.Rotate
+	if err := decode(r, &ask); err != nil {
 		return nil, bad("rotate authority: %w", err)
 	}
 	var err error

@@ -27,6 +27,8 @@ type Source interface {
 	ReadFiles(ctx context.Context) (mesh.Reading, []manifest.File, error)
 	// Places gives the absolute paths of the manifests.
 	Places() []string
+	// Expect says that files were just written whole, with these hashes by name.
+	Expect(hashes map[string]string)
 }
 
 // Engine is where the workloads run, and what is told what to run. Apply may be called again with anything changed; it

@@ -61,6 +61,8 @@ func (s *text) Read(ctx context.Context) (mesh.Reading, error) {
 	return r, err
 }
 
+func (s *text) Expect(map[string]string) {}
+
 func (s *text) Places() []string { return []string{"/mesh"} }
 
 // machine is an Engine that runs one pod for each template, in name only.
@@ -236,7 +238,7 @@ func (r *rig) status() *api.Status {
 
 func (r *rig) reload() *api.Reload {
 	r.Helper()
-	a, err := r.client.Reload(r.Context())
+	a, err := r.client.Reload(r.Context(), api.Wrote{})
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/oarlock/oarlock/manifest"
 	"github.com/oarlock/oarlock/mesh"
@@ -54,6 +55,10 @@ func bare(err error) error {
 type Dir struct {
 	roots []root
 	opt   Options
+
+	mu       sync.Mutex        // guards what follows
+	expected map[string]string // hashes by name
+	until    time.Time         // expected counts
 }
 
 // root is one path that was asked for.
@@ -149,6 +154,25 @@ func (d *Dir) Places() []string {
 		out = append(out, place)
 	}
 	return out
+}
+
+// Expect says that files were just written whole, with these hashes of their content (SHA-256 in hex, by name as in a
+// Precondition, absolute where the path is). For the next second such content is read at once, while a file that changed a
+// moment ago is else read when it has settled.
+func (d *Dir) Expect(hashes map[string]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.expected, d.until = hashes, time.Now().Add(time.Second)
+}
+
+// expects gives the hash that a file shall have, "" where nobody said.
+func (d *Dir) expects(name string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.expected != nil && time.Now().After(d.until) {
+		d.expected = nil
+	}
+	return d.expected[name]
 }
 
 // compareProblems puts errors first, then orders by position.

@@ -36,7 +36,8 @@ type listing struct {
 	problems []mesh.Problem
 	seen     map[string]bool // real paths of files and folders
 	left     []string        // files that are no manifests
-	kustom   []string        // kustomizations that change what they name
+	expects  func(name string) string
+	kustom   []string // kustomizations that change what they name
 }
 
 // found is a file on the way down.
@@ -49,7 +50,7 @@ type found struct {
 
 // list reads every file under the roots.
 func (d *Dir) list(ctx context.Context) (*listing, error) {
-	l := &listing{ctx: ctx, pre: mesh.Precondition{}, seen: map[string]bool{}}
+	l := &listing{ctx: ctx, pre: mesh.Precondition{}, seen: map[string]bool{}, expects: d.expects}
 	var all []found
 	for _, r := range d.roots {
 		some, err := l.under(r)
@@ -201,7 +202,7 @@ func (l *listing) read(f found) error {
 	l.seen[f.real] = true
 	load := f.stream
 	if load == nil {
-		load = func() ([]byte, error) { return readSettled(l.ctx, f.name) }
+		load = func() ([]byte, error) { return readSettled(l.ctx, f.name, l.expects(f.name)) }
 	}
 	content, err := load()
 	switch {
@@ -236,7 +237,8 @@ func hash(content []byte) string {
 // readSettled reads a file that does not change meanwhile: size and time must be the same before and after. Clocks of file
 // systems are coarse, so a file that was written a moment ago must also be the same a little later, and an empty one much
 // later: many editors empty a file before they write it.
-func readSettled(ctx context.Context, name string) ([]byte, error) {
+// Content with the hash that is expected has settled, whenever it was written.
+func readSettled(ctx context.Context, name, expected string) ([]byte, error) {
 	const pause, coarse, emptied, patience = 20 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond
 	var last, seen time.Time // the last time of writing, and when it was first met
 	for begin := time.Now(); ; {
@@ -251,6 +253,8 @@ func readSettled(ctx context.Context, name string) ([]byte, error) {
 		now := time.Now()
 		switch {
 		case err != nil:
+		case expected != "" && hash(content) == expected:
+			return content, nil
 		case now.Sub(modified) > quiet, modified.Equal(last) && now.Sub(seen) >= quiet:
 			return content, nil
 		case !modified.Equal(last):

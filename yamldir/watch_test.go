@@ -2,6 +2,8 @@ package yamldir_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -137,4 +139,32 @@ func TestWatchRoot(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	write(t, filepath.Join(dir, "b.yaml"), policy("b"))
 	told(t, look, "written")
+}
+
+// TestExpect: what is known to be whole is read at once, and other content is not.
+func TestExpect(t *testing.T) {
+	dir := folder(t, map[string]string{"a.yaml": policy("a")})
+	name := filepath.Join(dir, "a.yaml")
+	d := mustOpen(t, yamldir.Options{}, dir)
+	read := func(content string, hashed string) time.Duration {
+		write(t, name, content)
+		sum := sha256.Sum256([]byte(hashed))
+		d.Expect(map[string]string{name: hex.EncodeToString(sum[:])})
+		begin := time.Now()
+		files, _, err := d.Files(t.Context())
+		if err != nil || string(files[0].Data) != content {
+			t.Fatalf("%v %v", files, err)
+		}
+		return time.Since(begin)
+	}
+	fast := time.Hour
+	for range 5 { // the machine may be busy
+		fast = min(fast, read(policy("b"), policy("b")))
+	}
+	if fast > 10*time.Millisecond {
+		t.Errorf("it took %v to read what was expected", fast)
+	}
+	if slow := read(policy("c"), policy("d")); slow < 10*time.Millisecond {
+		t.Errorf("it took %v to read what was not", slow)
+	}
 }

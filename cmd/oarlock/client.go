@@ -102,6 +102,9 @@ func (a *app) choose(arg string, q asked, found []*mesh.Workload) (*mesh.Workloa
 	if len(found) == 1 {
 		return found[0], nil
 	}
+	if !slices.ContainsFunc(found, func(w *mesh.Workload) bool { return w.Owner.IsZero() || w.Owner != found[0].Owner }) {
+		return found[0], nil // all are of one controller, and alike
+	}
 	var names []string
 	var inDefault []*mesh.Workload
 	for _, w := range found {
@@ -152,7 +155,7 @@ func (q asked) fit(w *mesh.Workload) int {
 		podName = 1 << 11
 	)
 	switch {
-	case q.namespace != "" && w.Ref.Namespace != q.namespace, q.kind != "" && q.kind != mesh.KindPod && w.Ref.Kind != q.kind:
+	case q.namespace != "" && w.Ref.Namespace != q.namespace, q.kind != "" && q.kind != mesh.KindPod && w.Ref.Kind != q.kind && w.Owner.Kind != q.kind:
 		return 0
 	case w.Ref.Name == q.name && w.Ref.Kind == mesh.KindPod:
 		return podName
@@ -160,6 +163,8 @@ func (q asked) fit(w *mesh.Workload) int {
 		return ownName
 	case (q.kind == "" || q.kind == mesh.KindPod) && generated(w.Ref, q.name):
 		return len(w.Ref.Name)
+	case w.Ref.Kind == mesh.KindPod && !w.Owner.IsZero(): // of a running mesh: its controller answers by its pods
+		return q.fit(&mesh.Workload{Object: mesh.Object{Ref: w.Owner}})
 	}
 	return 0
 }

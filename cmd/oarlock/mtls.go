@@ -175,7 +175,7 @@ func (m *mtlsChange) run(ctx context.Context) error {
 			return err
 		}
 		if l.run != nil {
-			if m.enforced, err = l.run.enforced(ctx, begin, m.app.flags.timeout); err != nil {
+			if m.enforced, err = l.run.enforced(ctx, begin, edits, m.app.flags.timeout); err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -202,11 +204,11 @@ type enforcement struct {
 }
 
 // enforced lets the control plane look at what was written since begin, and waits until every sidecar has acknowledged it.
-func (m *runningMesh) enforced(ctx context.Context, begin time.Time, patience time.Duration) (*enforcement, error) {
+func (m *runningMesh) enforced(ctx context.Context, begin time.Time, edits []manifest.FileEdit, patience time.Duration) (*enforcement, error) {
 	if patience <= 0 || patience > enforcePatience {
 		patience = enforcePatience
 	}
-	r, err := m.plane.Reload(ctx)
+	r, err := m.plane.Reload(ctx, wroteOf(edits))
 	if err != nil {
 		return nil, m.unanswered(fmt.Errorf("the change is written, and not confirmed: %w", err))
 	}
@@ -218,6 +220,18 @@ func (m *runningMesh) enforced(ctx context.Context, begin time.Time, patience ti
 		return nil, m.unanswered(fmt.Errorf("the change is written, and not confirmed: %w", err))
 	}
 	return &enforcement{s.InForce, s.Total, float64(time.Since(begin).Microseconds()) / 1000, s.Missing}, nil
+}
+
+// wroteOf tells the control plane that these files are whole.
+func wroteOf(edits []manifest.FileEdit) api.Wrote {
+	w := api.Wrote{Files: map[string]string{}}
+	for _, e := range edits {
+		if name, err := filepath.Abs(e.Name); err == nil && e.After != nil {
+			sum := sha256.Sum256(e.After)
+			w.Files[name] = hex.EncodeToString(sum[:])
+		}
+	}
+	return w
 }
 
 // String gives "enforced on 12 of 12 sidecars in 31 ms".
