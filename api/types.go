@@ -42,7 +42,7 @@ type Status struct {
 	Services   int    `json:"services"`
 
 	Sync       Coverage     `json:"sync"`
-	Nodes      []Node       `json:"nodes"`      // by id
+	Nodes      []Node       `json:"nodes"`      // by namespace, pod
 	Pods       []Pod        `json:"pods"`       // by namespace, name
 	Problems   []Problem    `json:"problems"`   // errors first
 	Unenforced []Unenforced `json:"unenforced"` // by kind, namespace, name

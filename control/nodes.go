@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -52,7 +53,7 @@ func (p *Plane) certified(leaf *x509.Certificate) (xds.Caller, error) {
 	return xds.Caller{}, errNobody
 }
 
-// nodes lists the sidecars that are or were connected, by id.
+// nodes lists the sidecars that are or were connected, by namespace and pod.
 func (p *Plane) nodes() []api.Node {
 	p.mu.Lock()
 	newest := versionOf(p.published)
@@ -69,6 +70,9 @@ func (p *Plane) nodes() []api.Node {
 		}
 		out = append(out, one)
 	}
+	slices.SortFunc(out, func(a, b api.Node) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.ID, b.ID))
+	})
 	return out
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // TestDocs runs every line `$ oarlock ...` in the code blocks of the documents that show examples/, in the root of the
-// repository, and wants the lines below it to be what is printed. -update writes them.
+// repository, and wants the lines below it to be what is printed. -update writes them. A block that is marked as live
+// (```text live) shows a mesh that runs, whose names and times are of the day: its commands must be there, no more.
 func TestDocs(t *testing.T) {
 	t.Chdir(filepath.Join("..", ".."))
 	t.Setenv("XDG_STATE_HOME", t.TempDir()) // where no mesh runs
@@ -48,13 +49,16 @@ func testDocument(t *testing.T, name string) {
 func withOutput(t *testing.T, doc string) string {
 	t.Helper()
 	var out []string
-	inBlock, skipping := false, false
+	inBlock, skipping, live := false, false, false
 	for line := range strings.Lines(doc) {
 		fence := strings.HasPrefix(line, "```")
 		command, isCommand := strings.CutPrefix(line, "$ oarlock ")
 		switch {
 		case fence:
-			inBlock, skipping = !inBlock, false
+			inBlock, skipping, live = !inBlock, false, strings.HasSuffix(strings.TrimSpace(line), " live")
+			out = append(out, line)
+		case inBlock && isCommand && live:
+			knownCommand(t, strings.Fields(command))
 			out = append(out, line)
 		case inBlock && isCommand:
 			skipping = true
@@ -64,6 +68,17 @@ func withOutput(t *testing.T, doc string) string {
 		}
 	}
 	return strings.Join(out, "")
+}
+
+// knownCommand makes sure that a command line makes sense, without running it.
+func knownCommand(t *testing.T, args []string) {
+	t.Helper()
+	if end := slices.IndexFunc(args, func(a string) bool { return a == "--" || a == "|" || a == "&" }); end >= 0 {
+		args = args[:end]
+	}
+	if out := outputOf(append(slices.Clone(args), "--help")); !strings.Contains(out, "Usage:") {
+		t.Errorf("oarlock %s: %s", strings.Join(args, " "), out)
+	}
 }
 
 // outputOf gives what a person sees at the terminal, standard error included.

@@ -169,6 +169,9 @@ func (m *mtlsChange) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.confirm(l, after); err != nil {
+		return err
+	}
 	if !m.dryRun && !m.printed() {
 		begin := time.Now()
 		if err := m.write(ctx, l, plan); err != nil {
