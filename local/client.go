@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -219,6 +220,9 @@ type PodFiles struct {
 	Dir, Sidecar string
 	// Admin is the admin socket of the sidecar; "" where the pod has none.
 	Admin string
+	// Host is the address of this machine at which the ports of the pod are, if it is a gateway. A port below 1024 is
+	// 10000 higher where this user may not listen there.
+	Host netip.Addr
 	// Processes are its processes, the sidecar's first.
 	Processes []Process
 }
@@ -229,7 +233,7 @@ func (c *Client) Pod(ctx context.Context, pod mesh.Ref) (PodFiles, error) {
 	if err != nil {
 		return PodFiles{}, err
 	}
-	out := PodFiles{Dir: p.Dir, Sidecar: filepath.Join(p.Dir, mesh.SidecarContainer), Admin: p.Admin}
+	out := PodFiles{Dir: p.Dir, Sidecar: filepath.Join(p.Dir, mesh.SidecarContainer), Admin: p.Admin, Host: p.Host}
 	for _, e := range p.Containers {
 		out.Processes = append(out.Processes, Process{e.Name, e.PID, e.Restarts})
 	}
@@ -326,19 +330,23 @@ func (c *Client) RenewAt() time.Time {
 }
 
 func (c *Client) plan(snap *mesh.Snapshot, s Settings) (*desired, error) {
-	if w := cmp.Or(s.Capture, CaptureAuto); w != CaptureAuto && w != CaptureExplicit && w != CaptureTransparent {
-		return nil, fmt.Errorf("capture %q: want %s, %s or %s", w, CaptureAuto, CaptureExplicit, CaptureTransparent)
-	}
 	var config engineConfig
 	if err := readJSON(c.paths.config(), &config); err != nil {
 		return nil, err
+	}
+	if w := cmp.Or(s.Capture, CaptureAuto); w != CaptureAuto && w != config.Capture {
+		return nil, fmt.Errorf("capture %s: its engine was started for %s, because %s", w, config.Capture, config.CaptureWhy)
 	}
 	numbers, err := c.readAddresses()
 	if err != nil {
 		return nil, err
 	}
 	hostname, _ := os.Hostname()
-	m := machine{paths: c.paths, executable: config.Executable, lowPorts: lowPorts(), hostname: hostname, network: numbers}
+	m := machine{paths: c.paths, executable: config.Executable, lowPorts: lowPorts(), hostname: hostname, network: numbers,
+		way: config.Capture, wayWhy: config.CaptureWhy}
+	if m.way == CaptureTransparent {
+		m.network = fabricNetwork{}
+	}
 	p := newPlanner(m, snap, s, numbers)
 	if p.tokens, err = c.takeTokens(p.pods, s); err != nil {
 		return nil, err

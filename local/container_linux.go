@@ -82,7 +82,7 @@ func (c *container) once(ctx context.Context) (code int, how string) {
 		_ = os.Remove(c.socket)
 	}
 	p, err := c.pod.e.spawn.spawn(launch{
-		argv: c.spec.Argv, env: c.pod.e.environ(c.pod, c.spec.Env), dir: c.spec.Dir, log: c.log, enter: c.pod.enter(c.spec.Name),
+		argv: c.spec.Argv, env: c.pod.e.environ(c.pod, c.spec.Env), dir: c.spec.Dir, log: c.log, start: c.pod.starter(c.spec.Name == mesh.SidecarContainer),
 	})
 	if err != nil {
 		return 127, fmt.Sprintf("container %q: %v", c.spec.Name, err)
@@ -234,7 +234,7 @@ func (c *container) exec(ctx context.Context, argv []string) (int, error) {
 		return 0, err
 	}
 	defer null.Close()
-	p, err := c.pod.e.spawn.spawn(launch{argv: argv, env: c.pod.e.environ(c.pod, c.spec.Env), dir: c.spec.Dir, files: [3]*os.File{null, null, null}, enter: c.pod.enter(c.spec.Name)})
+	p, err := c.pod.e.spawn.spawn(launch{argv: argv, env: c.pod.e.environ(c.pod, c.spec.Env), dir: c.spec.Dir, files: [3]*os.File{null, null, null}, start: c.pod.starter(false)})
 	if err != nil {
 		return 0, err
 	}

@@ -24,6 +24,7 @@ type engine struct {
 	config engineConfig
 	log    *slog.Logger
 	spawn  *spawner
+	inner  *inner // nil with explicit capture
 
 	ending atomic.Bool // everything stops
 	seq    atomic.Uint64
@@ -77,6 +78,15 @@ func newEngine(configFile string, log *slog.Logger) (*engine, error) {
 }
 
 func (e *engine) serve(ctx context.Context) (err error) {
+	if e.config.Capture == CaptureTransparent {
+		if !isInner() {
+			return e.serveOutside(ctx)
+		}
+		if err := e.openFabric(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, e.inner.close()) }()
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		e.log.Warn("become subreaper", "cause", err)
 	}
@@ -97,10 +107,14 @@ func (e *engine) serve(ctx context.Context) (err error) {
 	wait.Go(func() { e.keepRun(side) })
 	wait.Go(func() { e.keepLogs(side) })
 	wait.Go(func() { e.keepLooking(side) })
-	if e.config.Lease {
-		e.watchLease(side)
+	if e.inner != nil {
+		wait.Go(func() { e.inner.run(side, e) })
+	} else {
+		if e.config.Lease {
+			e.watchLease(side)
+		}
+		e.startControl()
 	}
-	e.startControl()
 	e.log.Info("mesh runs", "name", e.config.Paths.Name, "pid", os.Getpid())
 	<-ctx.Done()
 	e.teardown()
@@ -108,10 +122,16 @@ func (e *engine) serve(ctx context.Context) (err error) {
 	stopSide()
 	wait.Wait()
 	e.spawn.close()
-	killMarked(markVariable, e.config.Mark)
 	e.mu.Lock()
 	removing := e.removing
 	e.mu.Unlock()
+	if e.inner != nil { // the outer process does the rest
+		if removing {
+			err = writeFile(filepath.Join(e.config.Paths.State, endingFile), nil, 0o600)
+		}
+		return err
+	}
+	killMarked(markVariable, e.config.Mark)
 	return e.leave(removing)
 }
 
@@ -119,7 +139,9 @@ func (e *engine) serve(ctx context.Context) (err error) {
 func (e *engine) leave(removing bool) error {
 	p := e.config.Paths
 	if removing {
-		return errors.Join(os.RemoveAll(p.Run), os.RemoveAll(p.State))
+		err := errors.Join(os.RemoveAll(p.Run), os.RemoveAll(p.State))
+		removeEmpty(p)
+		return err
 	}
 	return errors.Join(os.RemoveAll(p.Run), os.Remove(p.run()))
 }
@@ -279,7 +301,7 @@ func (e *engine) ready(ref mesh.Ref) bool {
 // state says everything, and gives the channel that is closed when it is another.
 func (e *engine) state() (*state, <-chan struct{}) {
 	e.mu.Lock()
-	s := &state{Version: wireVersion, Seq: e.seq.Load(), Engine: identify(os.Getpid()), Applied: e.applied,
+	s := &state{Version: wireVersion, Seq: e.seq.Load(), Engine: e.identity(), Applied: e.applied,
 		ServiceIPs: e.want.ServiceIPs, Capture: e.want.Capture, CaptureWhy: e.want.CaptureWhy}
 	s.Problems = append(slices.Clone(e.want.Problems), e.problems...)
 	change := e.change
@@ -290,10 +312,21 @@ func (e *engine) state() (*state, <-chan struct{}) {
 		s.Problems = append(s.Problems, p.problems()...)
 	}
 	s.Problems = unique(s.Problems)
-	if control != nil {
+	switch {
+	case control != nil:
 		s.Control = control.state()
+	case e.inner != nil:
+		s.Control = e.inner.controlState()
 	}
 	return s, change
+}
+
+// identity is that of the process which Start started.
+func (e *engine) identity() processID {
+	if e.inner != nil {
+		return e.inner.outer
+	}
+	return identify(os.Getpid())
 }
 
 // list gives the pods by namespace and name.
@@ -378,6 +411,9 @@ func (e *engine) keepRun(ctx context.Context) {
 func (e *engine) writeRun() error {
 	s, _ := e.state()
 	r := runRecord{Version: runVersion, Name: e.config.Paths.Name, Engine: s.Engine, Mark: e.config.Mark, Started: e.config.Started}
+	if e.inner != nil {
+		r.Children = append(r.Children, identify(os.Getpid()))
+	}
 	for _, p := range s.Pods {
 		for _, c := range p.Containers {
 			if id := identify(c.PID); id.PID > 0 {

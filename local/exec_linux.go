@@ -49,6 +49,10 @@ func (e *engine) serveExec(ctx context.Context, c *net.UnixConn) {
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	req, files, err := readExec(c)
 	defer closeAll(files)
+	if err == nil && req.Dial != "" {
+		e.serveDial(ctx, c, req.Dial)
+		return
+	}
 	var resp execResponse
 	if err == nil {
 		_ = c.SetReadDeadline(time.Time{})
@@ -113,7 +117,11 @@ func (e *engine) launchExec(p *pod, req *execRequest) (launch, error) {
 			own = append(own[:len(own):len(own)], n+"="+v)
 		}
 	}
-	return launch{argv: req.Command, env: e.environ(r, own), dir: spec.Dir, enter: r.enter(spec.Name)}, nil
+	l := launch{argv: req.Command, env: e.environ(r, own), dir: spec.Dir}
+	if spec.Name != mesh.SidecarContainer {
+		l.start = r.starter(false)
+	}
+	return l, nil
 }
 
 // readExec reads a request: its length in four bytes, big endian, with the three files, then JSON.

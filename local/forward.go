@@ -29,6 +29,8 @@ type forwards struct {
 	ready   func(mesh.Ref) bool
 	log     *slog.Logger
 	running map[netip.AddrPort]*forwarder
+	// outside listens on the machine's own network; nil where it is ours.
+	outside func(ctx context.Context, network, address string) (net.Listener, error)
 }
 
 func newForwards(ready func(mesh.Ref) bool, log *slog.Logger) *forwards {
@@ -50,11 +52,14 @@ func (f *forwards) set(list []forward) []mesh.Problem {
 	}
 	for i := range list {
 		spec := &list[i]
+		if spec.Cluster {
+			continue
+		}
 		if r := f.running[spec.Listen]; r != nil {
 			r.spec.Store(spec)
 			continue
 		}
-		r, err := startForwarder(spec, f.ready, f.log)
+		r, err := f.start(spec)
 		if err != nil {
 			problems = append(problems, mesh.Problem{Severity: mesh.Warning, Message: err.Error()})
 			continue
@@ -79,16 +84,21 @@ type forwarder struct {
 	wait   sync.WaitGroup
 }
 
-func startForwarder(spec *forward, ready func(mesh.Ref) bool, log *slog.Logger) (*forwarder, error) {
-	lis, err := net.Listen("tcp", spec.Listen.String())
-	if err != nil {
+func (f *forwards) start(spec *forward) (*forwarder, error) {
+	r := &forwarder{ready: f.ready, log: f.log, slots: make(chan struct{}, maxCarried)}
+	r.spec.Store(spec)
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	listen := (&net.ListenConfig{}).Listen
+	if spec.Outside && f.outside != nil {
+		listen = f.outside
+	}
+	var err error
+	if r.lis, err = listen(r.ctx, "tcp", spec.Listen.String()); err != nil {
+		r.cancel()
 		return nil, fmt.Errorf("forward %s: %w", spec.Listen, err)
 	}
-	f := &forwarder{ready: ready, lis: lis, log: log, slots: make(chan struct{}, maxCarried)}
-	f.spec.Store(spec)
-	f.ctx, f.cancel = context.WithCancel(context.Background())
-	f.wait.Go(f.accept)
-	return f, nil
+	r.wait.Go(r.accept)
+	return r, nil
 }
 
 func (f *forwarder) close() {

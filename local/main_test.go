@@ -27,6 +27,7 @@ import (
 
 // TestMain makes the test binary all the programs that a mesh runs: by its first argument.
 func TestMain(m *testing.M) {
+	RunFabricTrial()
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "engine":

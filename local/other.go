@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"github.com/oarlock/oarlock/mesh"
 )
@@ -38,6 +39,11 @@ func Meshes() ([]Mesh, error) { return nil, nil }
 // Exec is for Linux alone.
 func (c *Client) Exec(_ context.Context, pod mesh.Ref, _ mesh.Exec) (int, error) {
 	return 0, fmt.Errorf("run command in %s: %w", pod, errPlatform)
+}
+
+// Dial is for Linux alone.
+func (c *Client) Dial(_ context.Context, _, address string) (net.Conn, error) {
+	return nil, fmt.Errorf("dial %s: %w", address, errPlatform)
 }
 
 func lowPorts() bool { return false }

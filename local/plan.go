@@ -35,7 +35,8 @@ type Settings struct {
 	ServerName string
 	// TTL is the life of an SVID; zero is the service's default.
 	TTL time.Duration
-	// Capture is the way of capture wanted; "" is CaptureAuto.
+	// Capture is the way of capture wanted; "" is CaptureAuto. The engine's was chosen when it started
+	// (StartOptions.Capture): another one is an error.
 	Capture string
 	// Dir is the working directory of containers that name none; "" is a folder of the pod's.
 	Dir string
@@ -52,11 +53,13 @@ type machine struct {
 	lowPorts   bool   // ports below 1024 may be listened on
 	hostname   string
 	network    network
+	// way is CaptureExplicit or CaptureTransparent, and wayWhy the reason.
+	way, wayWhy string
 }
 
 // network is where the mesh's addresses come from.
 type network interface {
-	// pod is the address of pod n, and app where its application listens, by which it is told apart from the sidecar.
+	// pod is the address of pod n, and app where its application listens; the same where capture tells them apart.
 	pod(n int) netip.Addr
 	app(n int) netip.Addr
 	// service is the address of service n.
@@ -95,7 +98,7 @@ func (p *planned) meshed() bool { return p.w.Capture == mesh.CaptureSidecar || p
 // newPlanner finds the pods and gives them their numbers. But for the numbers, which it takes and gives out, all is pure.
 func newPlanner(m machine, snap *mesh.Snapshot, s Settings, numbers *addresses) *planner {
 	p := &planner{machine: m, snap: snap, settings: s, numbers: numbers}
-	p.out = desired{Version: wireVersion, Capture: CaptureExplicit, CaptureWhy: "it was asked for"}
+	p.out = desired{Version: wireVersion, Capture: m.way, CaptureWhy: m.wayWhy}
 	p.expand()
 	p.number()
 	return p
@@ -108,6 +111,7 @@ func (p *planner) plan() *desired {
 		p.out.Pods = append(p.out.Pods, pod.spec)
 	}
 	p.planForwards()
+	p.planNames()
 	return &p.out
 }
 
@@ -229,9 +233,14 @@ func (p *planner) planPod(pod *planned) {
 	if pod.w.Capture == mesh.CaptureAmbient {
 		p.problem(mesh.Warning, pod.w, pod.w.Origin, fmt.Sprintf("run %s: ambient capture is not done here, it runs without a sidecar", pod.w.Owner))
 	}
-	s.AppAddr = p.network.pod(pod.number)
-	if pod.meshed() {
+	s.Host = p.numbers.pod(pod.number)
+	switch {
+	case !p.explicit():
+		p.planNet(pod)
+	case pod.meshed():
 		s.AppAddr = p.network.app(pod.number)
+	default:
+		s.AppAddr = p.network.pod(pod.number)
 	}
 	pod.doors = p.planDoors(pod)
 	p.planVolumes(pod)

@@ -15,7 +15,7 @@ import (
 )
 
 func testMachine(numbers *addresses) machine {
-	return machine{paths: Paths{Name: "test", State: "/state", Run: "/run"}, executable: "/bin/oarlock", lowPorts: true, hostname: "box", network: numbers}
+	return machine{paths: Paths{Name: "test", State: "/state", Run: "/run"}, executable: "/bin/oarlock", lowPorts: true, hostname: "box", network: numbers, way: CaptureExplicit}
 }
 
 func testNumbers() *addresses { return &addresses{Version: addressesVersion, Net: 70} }

@@ -89,7 +89,11 @@ func (e *environ) expand(s string) string {
 func (p *planner) serviceEnv(pod *planned) *environ {
 	e := newEnviron()
 	e.set("HOSTNAME", pod.w.Ref.Name)
-	e.set(bindVariable, pod.spec.AppAddr.String())
+	if pod.spec.AppAddr.IsValid() {
+		e.set(bindVariable, pod.spec.AppAddr.String())
+	} else {
+		e.set(bindVariable, "0.0.0.0")
+	}
 	for _, own := range []bool{true, false} {
 		for _, d := range pod.doors {
 			for _, prefix := range envPrefixes(pod, d.service.s, own) {

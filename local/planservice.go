@@ -160,34 +160,38 @@ func (p *planner) bindable(port uint32) uint16 {
 // planForwards lists the plain forwarders: one for every service port, for callers that are no pod; the doors of pods
 // without a sidecar, and of ports that a sidecar leaves out.
 func (p *planner) planForwards() {
-	if !p.explicit() {
-		return
-	}
 	for _, s := range p.services {
 		if s.s.Entry() {
 			continue
 		}
-		at := p.network.service(s.number)
+		at := p.numbers.service(s.number)
 		for i := range s.s.Ports {
 			if port := &s.s.Ports[i]; !port.UDP() {
-				p.forward(s, port, netip.AddrPortFrom(at, p.bindable(port.Number)), netip.Addr{})
+				p.forward(s, port, forward{Listen: netip.AddrPortFrom(at, p.bindable(port.Number)), Outside: true})
+				if !p.explicit() && !s.s.Headless() {
+					p.forward(s, port, forward{Listen: netip.AddrPortFrom(s.ip, uint16(port.Number)), Cluster: true})
+				}
 			}
 		}
 	}
 	for _, pod := range p.pods {
+		if !p.explicit() {
+			p.gatewayForwards(pod)
+			continue
+		}
 		for _, d := range pod.doors {
 			for _, dp := range d.ports {
 				if (pod.meshed() && pod.w.Outbound.Captures(dp.port.Number)) || d.service.s.Entry() {
 					continue
 				}
-				p.forward(d.service, dp.port, netip.AddrPortFrom(d.addr, dp.listen), p.network.pod(pod.number))
+				p.forward(d.service, dp.port, forward{Listen: netip.AddrPortFrom(d.addr, dp.listen), Source: p.network.pod(pod.number)})
 			}
 		}
 	}
 }
 
-func (p *planner) forward(s *planService, port *mesh.Port, listen netip.AddrPort, source netip.Addr) {
-	f := forward{Listen: listen, Source: source}
+// forward adds a forwarder to the endpoints of a service port.
+func (p *planner) forward(s *planService, port *mesh.Port, f forward) {
 	for _, e := range s.endpoints {
 		if n, ok := port.TargetOn(e.w); ok {
 			f.Targets = append(f.Targets, target{e.w.Ref, netip.AddrPortFrom(p.network.pod(e.number), uint16(n))})
@@ -205,4 +209,4 @@ func (p *planner) forward(s *planService, port *mesh.Port, listen netip.AddrPort
 }
 
 // explicit says whether traffic comes by doors.
-func (p *planner) explicit() bool { return p.network.door(firstNumber, firstNumber).IsValid() }
+func (p *planner) explicit() bool { return p.way != CaptureTransparent }

@@ -101,7 +101,8 @@ func (p *planner) identity(s *podSpec) *bootstrap.Identity {
 // capture lists the doors of the pod.
 func (p *planner) capture(pod *planned) bootstrap.Capture {
 	if !p.explicit() {
-		return bootstrap.Capture{Transparent: true}
+		// A gateway's listeners bind by themselves, and nothing is redirected to it.
+		return bootstrap.Capture{Transparent: !pod.w.Router, Mark: CaptureMark}
 	}
 	c := bootstrap.Capture{Application: pod.spec.AppAddr, Source: p.network.pod(pod.number), Names: p.names(pod)}
 	ip := p.network.pod(pod.number)
@@ -189,9 +190,16 @@ func probePort(c *mesh.Container, m *mesh.Probe) (uint32, bool) {
 	return 0, false
 }
 
-// checkGateway says which ports of the Gateways that select the pod cannot be listened on. A Service that maps a server's
-// port maps it here too.
+// checkGateway says which ports of the Gateways that select the pod cannot be listened on.
 func (p *planner) checkGateway(pod *planned) {
+	for _, port := range p.gatewayPorts(pod) {
+		p.inboundBindable(pod, port)
+	}
+}
+
+// gatewayPorts are the ports of the Gateways that select the pod. A Service that maps a server's port maps it here too.
+func (p *planner) gatewayPorts(pod *planned) []uint32 {
+	var out []uint32
 	for _, g := range p.snap.Gateways {
 		if !gatewaySelects(g, pod) {
 			continue
@@ -205,9 +213,12 @@ func (p *planner) checkGateway(pod *planned) {
 					}
 				}
 			}
-			p.inboundBindable(pod, port)
+			if !slices.Contains(out, port) {
+				out = append(out, port)
+			}
 		}
 	}
+	return out
 }
 
 func gatewaySelects(g *mesh.Gateway, pod *planned) bool {
@@ -246,7 +257,7 @@ func (p *planner) appProbes(pod *planned) map[string]bootstrap.Probe {
 			if s := p.probe(pod, c, name, m); s == nil || !strings.HasPrefix(s.HTTP, "http://"+p.health(pod).String()+"/app-health/") {
 				continue
 			}
-			out[probePath(c.Name, name)] = appProbe(c, m, pod.spec.AppAddr.String())
+			out[probePath(c.Name, name)] = appProbe(c, m, p.network.app(pod.number).String())
 		}
 	}
 	return out

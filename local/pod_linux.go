@@ -128,13 +128,10 @@ type podRun struct {
 	leaving    bool
 	files      map[string]fileSpec // as written
 	problems   []mesh.Problem      // found while it runs
+	ns         *PodNamespace       // nil with explicit capture
 }
 
 func (r *podRun) name() string { return r.spec.ref().Namespace + "/" + r.spec.ref().Name }
-
-func (r *podRun) enter(containerName string) func() (func(), error) {
-	return nil
-}
 
 func (r *podRun) relabel(w *mesh.Workload) {
 	r.mu.Lock()
@@ -160,6 +157,7 @@ func (r *podRun) run(ctx context.Context) {
 		return
 	}
 	r.to(mesh.PhasePending, "it is starting")
+	defer r.unplug()
 	if !r.retry(ctx, r.prepare) {
 		return
 	}
@@ -200,6 +198,9 @@ func (r *podRun) prepare() error {
 		if err := ownFolder(filepath.Join(r.spec.Dir, dir)); err != nil {
 			return err
 		}
+	}
+	if err := r.plugIn(); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	files := r.spec.Files
@@ -348,7 +349,7 @@ func (r *podRun) finish(list []*container) {
 func (r *podRun) state() podState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := podState{Workload: r.spec.Workload, Phase: r.phase, Reason: r.reason, Started: r.started, Dir: r.spec.Dir}
+	s := podState{Workload: r.spec.Workload, Phase: r.phase, Reason: r.reason, Started: r.started, Dir: r.spec.Dir, Host: r.spec.Host}
 	all := slices.Clone(r.containers)
 	if r.sidecar != nil {
 		all = append([]*container{r.sidecar}, all...)

@@ -29,7 +29,7 @@ type spawner struct {
 
 type spawnRequest struct {
 	cmd   *exec.Cmd
-	enter func() (leave func(), err error)
+	start func(*exec.Cmd) error // nil: cmd.Start
 	err   chan error
 }
 
@@ -58,14 +58,11 @@ func (s *spawner) run() {
 }
 
 func (s *spawner) start(r spawnRequest) error {
-	if r.enter != nil {
-		leave, err := r.enter()
-		if err != nil {
-			return err
-		}
-		defer leave()
+	start := (*exec.Cmd).Start
+	if r.start != nil {
+		start = r.start
 	}
-	err := r.cmd.Start()
+	err := start(r.cmd)
 	if err == nil {
 		s.mu.Lock()
 		s.known[r.cmd.Process.Pid] = true
@@ -101,8 +98,8 @@ type launch struct {
 	log  string // file for both outputs; "" where files are given
 	// files are stdin, stdout and stderr of a command that is not logged.
 	files [3]*os.File
-	// enter is called in the thread that starts the process, before, and what it gives after.
-	enter func() (leave func(), err error)
+	// start starts it in other surroundings, from a thread that lives as long; nil is (*exec.Cmd).Start.
+	start func(*exec.Cmd) error
 }
 
 // process is one that runs or ran, in a process group of its own.
@@ -139,10 +136,15 @@ func (s *spawner) spawn(l launch) (*process, error) {
 	} else {
 		attach(cmd, l.files)
 	}
-	r := spawnRequest{cmd: cmd, enter: l.enter, err: make(chan error, 1)}
+	return s.begin(cmd, l.start)
+}
+
+// begin starts a command and waits for its end.
+func (s *spawner) begin(cmd *exec.Cmd, start func(*exec.Cmd) error) (*process, error) {
+	r := spawnRequest{cmd: cmd, start: start, err: make(chan error, 1)}
 	s.requests <- r
 	if err := <-r.err; err != nil {
-		return nil, fmt.Errorf("start %s: %w", l.argv[0], err)
+		return nil, fmt.Errorf("start %s: %w", cmd.Args[0], err)
 	}
 	p := &process{id: identify(cmd.Process.Pid), cmd: cmd, started: time.Now(), done: make(chan struct{})}
 	p.id.PID = cmd.Process.Pid

@@ -27,6 +27,15 @@ type desired struct {
 	Capture    string         `json:"capture"`
 	CaptureWhy string         `json:"captureWhy"`
 	Problems   []mesh.Problem `json:"problems"`
+	Names      []nameSpec     `json:"names,omitempty"` // for the resolver of a fabric
+}
+
+// nameSpec is a host name with its address, or the pods whose addresses it has while they are ready.
+type nameSpec struct {
+	Host     string     `json:"host"`
+	IP       netip.Addr `json:"ip,omitzero"`
+	Pods     []mesh.Ref `json:"pods,omitempty"`
+	Captured bool       `json:"captured,omitempty"` // for pods with a sidecar alone
 }
 
 const wireVersion = 1
@@ -53,7 +62,11 @@ type podSpec struct {
 	Init       []containerSpec `json:"init,omitempty"`
 	Containers []containerSpec `json:"containers,omitempty"`
 	// AppAddr is where the application shall listen; invalid where it may listen anywhere.
-	AppAddr netip.Addr    `json:"appAddr,omitzero"`
+	AppAddr netip.Addr `json:"appAddr,omitzero"`
+	// Net is the pod's network in a fabric; nil with explicit capture.
+	Net *PodNet `json:"net,omitempty"`
+	// Host is where the ports of a gateway are on the machine itself.
+	Host    netip.Addr    `json:"host,omitzero"`
 	Restart string        `json:"restart"` // restartPolicy
 	Grace   time.Duration `json:"grace"`
 }
@@ -106,9 +119,13 @@ type probeSpec struct {
 
 // forward is a plain TCP forwarder that the engine runs.
 type forward struct {
-	Listen  netip.AddrPort `json:"listen"`
-	Source  netip.Addr     `json:"source,omitzero"` // of the connections that it makes
-	Targets []target       `json:"targets"`
+	Listen netip.AddrPort `json:"listen"`
+	Source netip.Addr     `json:"source,omitzero"` // of the connections that it makes
+	// Outside says that it listens on the machine's own network although the pods have another, Cluster that the kernel
+	// does it in the pods' network.
+	Outside bool     `json:"outside,omitempty"`
+	Cluster bool     `json:"cluster,omitempty"`
+	Targets []target `json:"targets"`
 }
 
 // target is an endpoint of a forwarder. It is used while its pod is ready, or always if it names none.
@@ -142,6 +159,7 @@ type podState struct {
 
 	Dir        string           `json:"dir"`
 	Admin      string           `json:"admin,omitempty"` // socket
+	Host       netip.Addr       `json:"host,omitzero"`
 	Containers []containerState `json:"containers,omitempty"`
 }
 
@@ -163,6 +181,8 @@ type execRequest struct {
 	Container string   `json:"container,omitempty"`
 	Command   []string `json:"command"`
 	Env       []string `json:"env,omitempty"` // of the terminal
+	// Dial asks for a connection to HOST:PORT in the pods' network in place of a command.
+	Dial string `json:"dial,omitempty"`
 }
 
 type execResponse struct {

@@ -13,6 +13,9 @@ type StartOptions struct {
 	Engine []string
 	// Control is the whole command line of the control plane; none is started where it is empty.
 	Control []string
+	// Capture is the way of capture: CaptureExplicit, CaptureTransparent, which is an error where this machine does not
+	// allow it, or CaptureAuto, which takes transparent where it does. "" is CaptureExplicit.
+	Capture string
 	// Lease ends the mesh when the Client that Start gives is closed or its process ends, in whatever way.
 	Lease bool
 	// Env is the environment of the engine and the control plane; nil is this process's.

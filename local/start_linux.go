@@ -78,12 +78,38 @@ func start(ctx context.Context, o StartOptions, paths Paths) (*Client, error) {
 	}
 	mark := make([]byte, 16)
 	_, _ = rand.Read(mark)
-	config := engineConfig{Version: configVersion, Paths: paths, Executable: o.Executable, Control: o.Control, Lease: o.Lease,
+	config := engineConfig{Version: configVersion, Paths: paths, Executable: o.Executable, Engine: o.Engine, Control: o.Control, Lease: o.Lease,
 		Mark: hex.EncodeToString(mark), Started: time.Now().UTC().Truncate(time.Second)}
+	if err := chooseCapture(&config, o.Capture); err != nil {
+		return nil, err
+	}
 	if err := writeJSON(paths.config(), config); err != nil {
 		return nil, err
 	}
 	return launchEngine(ctx, o, paths)
+}
+
+// chooseCapture takes the way that was asked for, or finds out which this machine allows.
+func chooseCapture(c *engineConfig, want string) error {
+	c.Capture, c.CaptureWhy = CaptureExplicit, "it was asked for"
+	if want == "" || want == CaptureExplicit {
+		return nil
+	}
+	ok, rootless, reason := FabricSupport()
+	switch {
+	case !ok && want == CaptureTransparent:
+		return fmt.Errorf("capture transparently: %s", reason)
+	case !ok && want == CaptureAuto:
+		c.CaptureWhy = "transparent is not possible here: " + reason
+	case ok && (want == CaptureAuto || want == CaptureTransparent):
+		c.Capture, c.Rootless = CaptureTransparent, rootless
+		if want == CaptureAuto {
+			c.CaptureWhy = "this machine allows network namespaces"
+		}
+	default:
+		return fmt.Errorf("capture %q: want %s, %s or %s", want, CaptureAuto, CaptureExplicit, CaptureTransparent)
+	}
+	return nil
 }
 
 func launchEngine(ctx context.Context, o StartOptions, paths Paths) (*Client, error) {
@@ -249,7 +275,16 @@ func stop(ctx context.Context, paths Paths) error {
 			return err
 		}
 	}
-	return errors.Join(os.RemoveAll(paths.Run), os.RemoveAll(paths.State))
+	err = errors.Join(os.RemoveAll(paths.Run), os.RemoveAll(paths.State))
+	removeEmpty(paths)
+	return err
+}
+
+// removeEmpty removes the folders above the mesh's that nobody needs any more.
+func removeEmpty(paths Paths) {
+	for _, dir := range []string{filepath.Dir(paths.Run), filepath.Dir(paths.State), filepath.Dir(filepath.Dir(paths.State))} {
+		_ = os.Remove(dir) // fails where something is in it
+	}
 }
 
 // askToStop waits until the engine has ended by itself, or kills it: the kernel kills its children with it.

@@ -75,10 +75,13 @@ type engineConfig struct {
 	Version    int       `json:"version"`
 	Paths      Paths     `json:"paths"`
 	Executable string    `json:"executable"`
+	Engine     []string  `json:"engine"`
+	Capture    string    `json:"capture"`
+	CaptureWhy string    `json:"captureWhy"`
+	Rootless   bool      `json:"rootless,omitempty"`
 	Control    []string  `json:"control,omitempty"`
 	Lease      bool      `json:"lease,omitempty"`
 	Mark       string    `json:"mark"` // of this run and no other
-	Dir        string    `json:"dir,omitempty"`
 	Started    time.Time `json:"started"`
 }
 
