@@ -26,7 +26,11 @@ func TestBackyardsTranscript(t *testing.T) {
 				{"unset backyards-demo", "backyards-demo/", "/default", `\[\]`, "PERMISSIVE"},
 			} {
 				verb, resource, _ := strings.Cut(step.args, " ")
-				out, code := m.try("mtls", verb, resource, "--yes")
+				args := []string{"mtls", verb, resource}
+				if verb != "get" {
+					args = append(args, "--yes")
+				}
+				out, code := m.try(args...)
 				if code != 0 || !strings.Contains(out, "mTLS rule for "+step.title) || !matches(step.policy+` +`+step.targets+` +`+step.mode, out) {
 					t.Errorf("mtls %s: %d\n%s", step.args, code, out)
 				}

@@ -55,12 +55,14 @@ func (b bookinfo) run(t *testing.T) {
 	// The namespace goes STRICT, and a forgotten rule lets clients send plaintext.
 	m.add(b.example + "/default-strict.yaml")
 	m.add(b.example + "/destrule-productpage.yaml")
-	m.eventually("the conflict is in force", 5*time.Second, func() (string, bool) {
-		out, _ := m.try("tls-check", "-n", "bookinfo", "traffic-generator-productpage", "productpage.bookinfo.svc.cluster.local")
-		return out, matches(b.conflict, out)
-	})
-	m.synced()
 	generator := m.pod("bookinfo", "traffic-generator")
+	for _, client := range []string{generator.Name, "deploy/traffic-generator-productpage"} {
+		m.eventually("the conflict is in force", 5*time.Second, func() (string, bool) {
+			out, _ := m.try("tls-check", "-n", "bookinfo", client, "productpage.bookinfo.svc.cluster.local")
+			return out, matches(b.conflict, out)
+		})
+	}
+	m.synced()
 	m.eventually("callers get 503", 5*time.Second, func() (string, bool) {
 		out, _ := m.curl(generator, "-i", "http://productpage.bookinfo:9080/")
 		return out, strings.Contains(out, "HTTP/1.1 503")

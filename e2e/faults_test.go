@@ -221,6 +221,7 @@ func TestDownLeavesNothing(t *testing.T) {
 	m := up(t, "foo-bar-current")
 	m.synced()
 	m.do("down", m.name)
+	m.isDown = true
 	if pid := m.process(func(string) bool { return true }); pid != 0 {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		t.Errorf("process %d is left: %q", pid, b)

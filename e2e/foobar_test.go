@@ -23,10 +23,10 @@ type probed struct {
 
 func (m *liveMesh) probe(args ...string) probed {
 	m.t.Helper()
-	out, code := m.try(append([]string{"probe", "-o", "json"}, args...)...)
+	out, err := m.command(append([]string{"probe", "-o", "json"}, args...)...).Output()
 	var p probed
-	if err := json.Unmarshal([]byte(out), &p); err != nil {
-		m.t.Fatalf("oarlock probe %s: %d\n%s", strings.Join(args, " "), code, out)
+	if jerr := json.Unmarshal(out, &p); jerr != nil {
+		m.t.Fatalf("oarlock probe %s: %v, %v\n%s", strings.Join(args, " "), err, jerr, out)
 	}
 	return p
 }
