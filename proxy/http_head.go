@@ -77,6 +77,7 @@ var (
 	twoLengths     = &refusal{400, "http1.duplicate_content_length"}
 	lengthAndChunk = &refusal{400, "http1.content_length_and_chunked_not_allowed"}
 	badCoding      = &refusal{501, "http1.invalid_transfer_encoding"}
+	noCoding       = &refusal{400, "http1.empty_transfer_encoding"}
 	twoCodings     = &refusal{400, "http1.duplicate_transfer_encoding"}
 	oldCoding      = &refusal{400, "http1.transfer_encoding_in_http_1_0"}
 	noHost         = &refusal{400, "http1.missing_host"}
@@ -234,6 +235,9 @@ func (h *head) meaning(id headerID, value []byte, first bool) *refusal {
 	case headerTransferEncoding:
 		if !first {
 			return twoCodings
+		}
+		if len(value) == 0 {
+			return noCoding
 		}
 		if !equalFold(value, "chunked") {
 			return badCoding
