@@ -180,7 +180,7 @@ func runCertList(a *app, cmd *cobra.Command) error {
 	if format == "json" || format == "yaml" {
 		return a.print(format, certList{document{APIVersion: apiVersion, Kind: "CertificateList", Dialect: s.Dialect, Snapshot: s.Snapshot}, s.Mesh, items})
 	}
-	header := []string{"NAMESPACE", "NAME", "IDENTITY", "NOT AFTER", "RENEWED", "STATUS"}
+	header := []string{"NAMESPACE", "NAME", "IDENTITY", "NOT AFTER", "RENEWAL", "STATUS"}
 	if format == "wide" {
 		header = append(header, "SERIAL NUMBER", "NOT BEFORE")
 	}
@@ -286,7 +286,7 @@ func runCertShow(a *app, cmd *cobra.Command, pod string) error {
 	w.line("identity", item.ID)
 	w.line("not before", instant(item.NotBefore))
 	w.line("not after", instant(item.NotAfter))
-	w.line("renewed", instant(item.RenewAt))
+	w.line("renewal", instant(item.RenewAt))
 	w.line("status", certState(&item))
 	if _, err := a.stdout.WriteString(w.b.String()); err != nil {
 		return err

@@ -81,21 +81,29 @@ func (a *app) probeService(l *loaded, p *probe.Prober) error {
 	if t.Service == nil {
 		return nil
 	}
+	w, port := podBehind(l, t)
+	if w == nil {
+		return unreadable(fmt.Errorf("probe %s: no pod behind it runs", p.Address), "oarlock ps")
+	}
+	named := p.Address
+	p.Address = net.JoinHostPort(w.Addresses[0], strconv.Itoa(int(port)))
+	if p.Host == "" {
+		p.Host = fmt.Sprintf("%s:%d", t.Service.Hostname, t.Port)
+	}
+	a.note("oarlock: %s is %s at %s", named, w.Ref.Name+"."+w.Ref.Namespace, p.Address)
+	return nil
+}
+
+// podBehind gives a pod of a service with its port, a ready one where there is one; nil where none runs.
+func podBehind(l *loaded, t resolve.Target) (best *mesh.Workload, port uint32) {
 	for _, e := range l.resolver.Explain(resolve.Client{}, t).Endpoints {
 		for _, w := range e.Workloads {
-			if w.Ref.Kind != mesh.KindPod || w.Unready || len(w.Addresses) == 0 || e.Port == 0 {
-				continue
+			if w.Ref.Kind == mesh.KindPod && len(w.Addresses) > 0 && e.Port != 0 && (best == nil || best.Unready && !w.Unready) {
+				best, port = w, e.Port
 			}
-			named := p.Address
-			p.Address = net.JoinHostPort(w.Addresses[0], strconv.Itoa(int(e.Port)))
-			if p.Host == "" {
-				p.Host = fmt.Sprintf("%s:%d", t.Service.Hostname, t.Port)
-			}
-			a.note("oarlock: %s is %s at %s", named, w.Ref.Name+"."+w.Ref.Namespace, p.Address)
-			return nil
 		}
 	}
-	return unreadable(fmt.Errorf("probe %s: no pod behind it is ready", p.Address), "oarlock ps")
+	return best, port
 }
 
 // sidecarProbe is what a sidecar is asked to try.

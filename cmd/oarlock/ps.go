@@ -75,6 +75,9 @@ func psCells(p *podItem, wide bool) []string {
 	of, ready := p.Containers, 0
 	if p.Sidecar {
 		of++
+		if p.Sync != "not connected" {
+			ready = 1
+		}
 	}
 	if p.Ready {
 		ready = of
