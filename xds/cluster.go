@@ -92,9 +92,17 @@ func (t *Translator) make(c *cluster) made {
 	if m, ok := t.clusters[k]; ok {
 		return m
 	}
-	m := made{cluster: t.store.add(c.name, t.outbound(c))}
-	if c.kind() == clusterv3.Cluster_EDS {
-		m.endpoints = t.store.add(c.name, t.assignment(c))
+	members := t.r.Members(c.service, c.port, c.Cluster)
+	m, ok := t.lastClusters[k]
+	if !ok || !slices.Equal(m.members, members) {
+		if ok && c.kind() == clusterv3.Cluster_EDS {
+			m = made{cluster: m.cluster, members: members}
+		} else {
+			m = made{cluster: t.store.add(c.name, t.outbound(c)), members: members}
+		}
+		if c.kind() == clusterv3.Cluster_EDS {
+			m.endpoints = t.store.add(c.name, t.assignment(c))
+		}
 	}
 	t.clusters[k] = m
 	return m
@@ -436,9 +444,9 @@ func fromInside() *corev3.BindConfig {
 }
 
 // inboundClusters lead to the application: one for each declared port.
-func (t *Translator) inboundClusters(w *mesh.Workload) []*Resource {
+func (t *Translator) inboundClusters(listens []resolve.Listen) []*Resource {
 	out := []*Resource{t.passthrough(inboundPassthroughCluster)}
-	for _, l := range t.r.Listens(w) {
+	for _, l := range listens {
 		if !l.Declared {
 			continue
 		}

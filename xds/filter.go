@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"fmt"
+
 	udpav1 "github.com/cncf/xds/go/udpa/type/v1"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -8,6 +10,7 @@ import (
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -35,12 +38,12 @@ const (
 	edge // into the mesh, through a gateway
 )
 
-func typedStruct(url string, value map[string]*structpb.Value) *anypb.Any {
-	return pack(&udpav1.TypedStruct{TypeUrl: typePrefix + url, Value: fields(value)})
+func typedStruct(url string, value map[string]*structpb.Value) proto.Message {
+	return &udpav1.TypedStruct{TypeUrl: typePrefix + url, Value: fields(value)}
 }
 
 // tcpPeerExchange is Istio's exchange of who is there, for connections that agree on its ALPN.
-func tcpPeerExchange() *anypb.Any {
+func tcpPeerExchange() proto.Message {
 	return typedStruct("envoy.tcp.metadataexchange.config.MetadataExchange", map[string]*structpb.Value{
 		"enable_discovery": structpb.NewBoolValue(true), "protocol": structpb.NewStringValue(alpnPeerExchange)})
 }
@@ -50,11 +53,11 @@ func (t *Translator) upstreamFilters() []*clusterv3.Filter {
 	if t.legacy {
 		return nil
 	}
-	return []*clusterv3.Filter{{Name: filterPeerExchange, TypedConfig: tcpPeerExchange()}}
+	return []*clusterv3.Filter{{Name: filterPeerExchange, TypedConfig: t.part("tcp peers", tcpPeerExchange)}}
 }
 
 // httpPeerExchange is the same in headers.
-func httpPeerExchange(d direction) *anypb.Any {
+func httpPeerExchange(d direction) proto.Message {
 	list := func(names ...string) *structpb.Value {
 		out := &structpb.ListValue{}
 		for _, n := range names {
@@ -73,15 +76,15 @@ func httpPeerExchange(d direction) *anypb.Any {
 }
 
 // alpnOverride lets each request choose the mesh's ALPN for its protocol (semantics M33).
-func alpnOverride() *anypb.Any {
+func alpnOverride() proto.Message {
 	of := func(p alpnv2.FilterConfig_Protocol, wire, name string) *alpnv2.FilterConfig_AlpnOverride {
 		return &alpnv2.FilterConfig_AlpnOverride{UpstreamProtocol: p, AlpnOverride: []string{name, alpnIstio, wire}}
 	}
-	return pack(&alpnv2.FilterConfig{AlpnOverride: []*alpnv2.FilterConfig_AlpnOverride{
+	return &alpnv2.FilterConfig{AlpnOverride: []*alpnv2.FilterConfig_AlpnOverride{
 		of(alpnv2.FilterConfig_HTTP10, "http/1.0", "istio-http/1.0"),
 		of(alpnv2.FilterConfig_HTTP11, "http/1.1", "istio-http/1.1"),
 		of(alpnv2.FilterConfig_HTTP2, "h2", "istio-h2"),
-	}})
+	}}
 }
 
 // httpFilters: today's dialect knows the peer exchange, and which ALPN a request wants.
@@ -91,12 +94,12 @@ func (t *Translator) httpFilters(d direction) []*hcmv3.HttpFilter {
 	}
 	var out []*hcmv3.HttpFilter
 	if !t.legacy {
-		out = append(out, of(filterPeerExchange, httpPeerExchange(d)))
+		out = append(out, of(filterPeerExchange, t.part(fmt.Sprint("http peers ", d), func() proto.Message { return httpPeerExchange(d) })))
 		if d != inward {
-			out = append(out, of(filterALPN, alpnOverride()))
+			out = append(out, of(filterALPN, t.part("alpn", alpnOverride)))
 		}
 	}
-	return append(out, of(filterRouter, pack(&routerv3.Router{})))
+	return append(out, of(filterRouter, t.part("router", func() proto.Message { return &routerv3.Router{} })))
 }
 
 // manager is an HTTP connection manager: routes by name, or inline.

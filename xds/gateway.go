@@ -125,15 +125,15 @@ func (sc *scope) gatewayTable(name string, p gatewayPort) *Resource {
 			}
 		}
 	}
-	var hosts []*routev3.VirtualHost
+	var hosts []host
 	for _, h := range order {
-		hosts = append(hosts, byHost[h])
+		hosts = append(hosts, newHost(byHost[h]))
 	}
 	if len(hosts) == 0 {
-		hosts = []*routev3.VirtualHost{{
+		hosts = []host{newHost(&routev3.VirtualHost{
 			Name: fmt.Sprintf("blackhole:%d", p.servers[0].Port), Domains: []string{"*"},
 			Routes: []*routev3.Route{{Name: "default", Match: everyPath(), Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 404}}}},
-		}}
+		})}
 	}
 	return sc.t.table(name, hosts)
 }

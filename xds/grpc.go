@@ -44,7 +44,7 @@ func (t *Translator) viewGRPC(v *View, n Node) {
 		}
 		name := fmt.Sprintf("%s:%d", c.service.Hostname, c.port.Number)
 		out[Listeners] = append(out[Listeners], t.grpcListener(name, c))
-		out[Routes] = append(out[Routes], t.table(c.name, []*routev3.VirtualHost{sc.sharedHost(c, name)}))
+		out[Routes] = append(out[Routes], t.table(c.name, []host{sc.sharedHost(c, name)}))
 	}
 	out[Listeners] = append(out[Listeners], t.grpcServers(n.Workload)...)
 	for _, ty := range Types() {

@@ -101,7 +101,7 @@ func legacyChains(mode mesh.Mode, http bool) []chain {
 
 // virtualInbound is the listener for all that reaches a workload: a set of chains for each port, one for the others, and
 // none for its own.
-func (t *Translator) virtualInbound(w *mesh.Workload) *Resource {
+func (t *Translator) virtualInbound(listens []resolve.Listen) *Resource {
 	out := &listenerv3.Listener{
 		Name:                             virtualInbound,
 		Address:                          address("0.0.0.0", inboundPort),
@@ -118,7 +118,7 @@ func (t *Translator) virtualInbound(w *mesh.Workload) *Resource {
 	var mutual, opaque []uint32 // ports on which TLS is looked for, and others that are named
 	sniffed := false            // ports that nobody names are looked at for TLS
 	noHTTP := []uint32{inboundPort}
-	for _, l := range t.r.Listens(w) {
+	for _, l := range listens {
 		out.FilterChains = append(out.FilterChains, t.inboundChains(l)...)
 		switch {
 		case l.Port == 0:
@@ -235,7 +235,7 @@ func (t *Translator) inboundChain(l resolve.Listen, row chain) *listenerv3.Filte
 		c.Name = "virtualInbound-catchall-http"
 	}
 	if !t.legacy {
-		c.Filters = append(c.Filters, networkFilter(filterPeerExchange, tcpPeerExchange()))
+		c.Filters = append(c.Filters, networkFilter(filterPeerExchange, t.part("tcp peers", tcpPeerExchange)))
 	}
 	alpn := []string{"h2", "http/1.1"}
 	if row.http {

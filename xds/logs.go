@@ -7,6 +7,7 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -87,8 +88,9 @@ func (t *Translator) accessLog() []*accesslogv3.AccessLog {
 	}
 	return []*accesslogv3.AccessLog{{
 		Name: "envoy.access_loggers.file",
-		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: pack(&filev3.FileAccessLog{
-			Path: cfg.AccessLogFile, AccessLogFormat: &filev3.FileAccessLog_LogFormat{LogFormat: logFormat(cfg, t.snap.Dialect)},
+		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: t.part("log", func() proto.Message {
+			return &filev3.FileAccessLog{
+				Path: cfg.AccessLogFile, AccessLogFormat: &filev3.FileAccessLog_LogFormat{LogFormat: logFormat(cfg, t.snap.Dialect)}}
 		})},
 	}}
 }

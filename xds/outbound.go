@@ -30,7 +30,6 @@ const anyAddress = "0.0.0.0"
 // What matches none of them goes where unknown destinations go.
 func (sc *scope) addListeners(out *[typeCount][]*Resource) {
 	any := map[uint32]*anyListener{}
-	var tables []routeTable
 	for _, c := range sc.clusters {
 		if c.Subset != nil {
 			continue
@@ -51,7 +50,7 @@ func (sc *scope) addListeners(out *[typeCount][]*Resource) {
 			}
 		case c.protocol.Class == resolve.ProtocolAuto && len(addrs) > 0:
 			table := fmt.Sprintf("%s:%d", c.service.Hostname, c.port.Number)
-			tables = append(tables, routeTable{table, c})
+			sc.tables = append(sc.tables, routeTable{table, c})
 			for _, a := range addrs {
 				out[Listeners] = append(out[Listeners], sc.autoListener(a, c, table))
 			}
@@ -65,7 +64,7 @@ func (sc *scope) addListeners(out *[typeCount][]*Resource) {
 		out[Listeners] = append(out[Listeners], sc.anyListener(port, any[port]))
 	}
 	out[Listeners] = append(out[Listeners], sc.virtualOutbound())
-	sc.addRoutes(out, any, tables)
+	sc.http = any
 }
 
 // routeTable is the routes of one port of which nothing is known.

@@ -62,8 +62,10 @@ type Resource struct {
 // Message decodes the resource.
 func (r *Resource) Message() (proto.Message, error) { return r.Any.UnmarshalNew() }
 
-func newResource(name string, m proto.Message) *Resource {
-	a := pack(m)
+// key is one for each type, name and content.
+func (r *Resource) key() string { return r.Any.TypeUrl + "\x00" + r.Name + "\x00" + r.Version }
+
+func newResource(name string, a *anypb.Any) *Resource {
 	sum := sha256.Sum256(a.Value)
 	return &Resource{Name: name, Version: hex.EncodeToString(sum[:8]), Any: a}
 }

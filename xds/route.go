@@ -9,6 +9,8 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	previousv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -22,26 +24,33 @@ type hostKey struct {
 	name string
 }
 
-// host is a virtual host that several route tables share.
-type host struct{ *routev3.VirtualHost }
+// host is a virtual host, packed: several tables share it.
+type host struct {
+	domains []string
+	*routev3.VirtualHost
+	packed []byte
+}
 
-// addRoutes adds a table for each HTTP port, and one for each port of which nothing is known.
-func (sc *scope) addRoutes(out *[typeCount][]*Resource, any map[uint32]*anyListener, tables []routeTable) {
+func newHost(v *routev3.VirtualHost) host { return host{v.Domains, v, pack(v).Value} }
+
+// routeTables gives a table for each HTTP port, and one for each port of which nothing is known.
+func (sc *scope) routeTables() []*Resource {
+	var out []*Resource
 	aliases := sc.aliases()
-	for _, port := range sortedPorts(any) {
-		if any[port].http {
-			out[Routes] = append(out[Routes], sc.portTable(port, aliases))
+	for _, port := range sortedPorts(sc.http) {
+		if sc.http[port].http {
+			out = append(out, sc.portTable(port, aliases))
 		}
 	}
-	for _, t := range tables {
-		vh := sc.serviceHost(t.c, []string{"*"}, t.name)
-		out[Routes] = append(out[Routes], sc.t.table(t.name, []*routev3.VirtualHost{vh}))
+	for _, t := range sc.tables {
+		out = append(out, sc.t.table(t.name, []host{newHost(sc.serviceHost(t.c, []string{"*"}, t.name))}))
 	}
+	return out
 }
 
 // portTable holds all hosts that are called on one port, and what becomes of the others.
 func (sc *scope) portTable(port uint32, aliases map[string][]*mesh.Service) *Resource {
-	var hosts []*routev3.VirtualHost
+	var hosts []host
 	here := map[string]bool{}
 	for _, c := range sc.clusters {
 		if c.Subset != nil || c.port.Number != port || c.protocol.Class == resolve.ProtocolTCP {
@@ -53,50 +62,53 @@ func (sc *scope) portTable(port uint32, aliases map[string][]*mesh.Service) *Res
 		here[c.service.Hostname] = true
 		name := fmt.Sprintf("%s:%d", c.service.Hostname, port)
 		if len(aliases[c.service.Hostname]) > 0 {
-			hosts = append(hosts, sc.serviceHost(c, sc.domains(c, aliases), name))
+			hosts = append(hosts, newHost(sc.serviceHost(c, sc.domains(c, aliases), name)))
 			continue
 		}
 		hosts = append(hosts, sc.sharedHost(c, name))
 	}
-	hosts = append(hosts, sc.virtualHosts(port, here)...)
-	hosts = append(hosts, sc.catchAll())
+	for _, v := range append(sc.virtualHosts(port, here), sc.catchAll()) {
+		hosts = append(hosts, newHost(v))
+	}
 	return sc.t.table(fmt.Sprint(port), hosts)
 }
 
-// table is a route configuration. A domain stands in one host alone; the first counts.
-func (t *Translator) table(name string, hosts []*routev3.VirtualHost) *Resource {
-	seen := map[string]bool{}
-	var out []*routev3.VirtualHost
+// table is a route configuration. A domain stands in one host alone; the first counts. The hosts are put in as they are
+// packed: a mesh has thousands, and most are the same in every namespace.
+func (t *Translator) table(name string, hosts []host) *Resource {
+	a := pack(&routev3.RouteConfiguration{Name: name, ValidateClusters: truth(false), IgnorePortInHostMatching: true})
+	seen := make(map[string]bool, 8*len(hosts))
 	for _, h := range hosts {
-		fresh := slices.DeleteFunc(slices.Clone(h.Domains), func(d string) bool { return seen[d] })
-		if len(fresh) == 0 {
-			continue
+		fresh := h.domains
+		if slices.ContainsFunc(fresh, func(d string) bool { return seen[d] }) {
+			fresh = slices.DeleteFunc(slices.Clone(fresh), func(d string) bool { return seen[d] })
+			if len(fresh) == 0 {
+				continue
+			}
+			h = newHost(&routev3.VirtualHost{
+				Name: h.Name, Domains: fresh, Routes: h.Routes, IncludeRequestAttemptCount: h.IncludeRequestAttemptCount, RequireTls: h.RequireTls})
 		}
 		for _, d := range fresh {
 			seen[d] = true
 		}
-		if len(fresh) < len(h.Domains) {
-			h = &routev3.VirtualHost{Name: h.Name, Domains: fresh, Routes: h.Routes, IncludeRequestAttemptCount: h.IncludeRequestAttemptCount}
-		}
-		out = append(out, h)
+		const virtualHosts = 2 // the field's number
+		a.Value = protowire.AppendBytes(protowire.AppendTag(a.Value, virtualHosts, protowire.BytesType), h.packed)
 	}
-	return t.store.add(name, &routev3.RouteConfiguration{
-		Name: name, VirtualHosts: out, ValidateClusters: truth(false), IgnorePortInHostMatching: true,
-	})
+	return t.store.addPacked(name, a)
 }
 
 // sharedHost is serviceHost with the service's own names, made once where no VirtualService has a say.
-func (sc *scope) sharedHost(c *cluster, name string) *routev3.VirtualHost {
+func (sc *scope) sharedHost(c *cluster, name string) host {
 	if v, _ := sc.ruler(c.service.Hostname); v != nil {
-		return sc.serviceHost(c, sc.domains(c, nil), name)
+		return newHost(sc.serviceHost(c, sc.domains(c, nil), name))
 	}
 	k := hostKey{c.port, sc.node.Workload.Ref.Namespace == c.service.Ref.Namespace, c.name}
-	h := sc.t.hosts[k]
-	if h == nil {
-		h = &host{sc.serviceHost(c, sc.domains(c, nil), name)}
+	h, ok := sc.t.hosts[k]
+	if !ok {
+		h = newHost(sc.serviceHost(c, sc.domains(c, nil), name))
 		sc.t.hosts[k] = h
 	}
-	return h.VirtualHost
+	return h
 }
 
 // serviceHost leads to a service, or to where a VirtualService says.
@@ -227,7 +239,7 @@ func (t *Translator) retries(h *mesh.HTTPRetries) *routev3.RetryPolicy {
 	}
 	out.RetryHostPredicate = []*routev3.RetryPolicy_RetryHostPredicate{{
 		Name:       "envoy.retry_host_predicates.previous_hosts",
-		ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: pack(&previousv3.PreviousHostsPredicate{})},
+		ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: t.part("previous hosts", func() proto.Message { return &previousv3.PreviousHostsPredicate{} })},
 	}}
 	out.HostSelectionRetryMaxAttempts = 5
 	return out

@@ -112,12 +112,7 @@ const maxVersions = 256
 func (s *Server) Set(r *resolve.Resolver) {
 	s.set.Lock()
 	defer s.set.Unlock()
-	st := newStore()
-	if s.translator != nil {
-		st = s.translator.store
-		st.turn()
-	}
-	s.translator, s.pods = newTranslator(r, st), podsOf(r.Snapshot())
+	s.translator, s.pods = newTranslator(r, s.translator), podsOf(r.Snapshot())
 
 	s.mu.Lock()
 	s.version = r.Snapshot().Version

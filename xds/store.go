@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // store keeps one Resource and one Set for each content, so that what did not change is the same pointer afterwards. What a
@@ -24,9 +25,11 @@ func (s *store) turn() {
 }
 
 // add gives the one Resource of this content.
-func (s *store) add(name string, m proto.Message) *Resource {
-	r := newResource(name, m)
-	key := r.Any.TypeUrl + "\x00" + name + "\x00" + r.Version
+func (s *store) add(name string, m proto.Message) *Resource { return s.addPacked(name, pack(m)) }
+
+func (s *store) addPacked(name string, a *anypb.Any) *Resource {
+	r := newResource(name, a)
+	key := r.key()
 	if old := s.resources[key]; old != nil {
 		return old
 	}
@@ -35,6 +38,27 @@ func (s *store) add(name string, m proto.Message) *Resource {
 	}
 	s.resources[key] = r
 	return r
+}
+
+// keep has a Set of the last generation in this one too.
+func (s *store) keep(set *Set) *Set {
+	if set == nil || s.sets[set.hash] != nil {
+		return set
+	}
+	s.sets[set.hash] = set
+	for _, r := range set.list {
+		s.resources[r.key()] = r
+	}
+	return set
+}
+
+// hold has resources of the last generation in this one too.
+func (s *store) hold(list ...*Resource) {
+	for _, r := range list {
+		if r != nil {
+			s.resources[r.key()] = r
+		}
+	}
 }
 
 // intern gives the one Set of these resources; nil where there are none.

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"fmt"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -102,6 +103,11 @@ func versions() *tlsv3.TlsParameters {
 // trusted (semantics M38, M43). The legacy dialects looked at the trust domain in a filter of HTTP; here it is part of the
 // handshake in all of them.
 func (t *Translator) serverTLS(alpn ...string) *corev3.TransportSocket {
+	return &corev3.TransportSocket{Name: tlsSocket, ConfigType: &corev3.TransportSocket_TypedConfig{
+		TypedConfig: t.part(fmt.Sprint("server ", alpn), func() proto.Message { return t.serverContext(alpn) })}}
+}
+
+func (t *Translator) serverContext(alpn []string) proto.Message {
 	params := versions()
 	if t.r.ServerMinVersion() == "1.3" {
 		params.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
@@ -113,7 +119,7 @@ func (t *Translator) serverTLS(alpn ...string) *corev3.TransportSocket {
 			"ECDHE-RSA-AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-GCM-SHA256",
 		}
 	}
-	return socket(tlsSocket, &tlsv3.DownstreamTlsContext{
+	return &tlsv3.DownstreamTlsContext{
 		CommonTlsContext: &tlsv3.CommonTlsContext{
 			TlsParams:                      params,
 			TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{secret(secretOwn)},
@@ -121,7 +127,7 @@ func (t *Translator) serverTLS(alpn ...string) *corev3.TransportSocket {
 			AlpnProtocols:                  alpn,
 		},
 		RequireClientCertificate: truth(true),
-	})
+	}
 }
 
 // meshTLS is how a sidecar starts mTLS of the mesh (semantics M33, M37).

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
 )
@@ -26,37 +29,55 @@ type Translator struct {
 
 	classes  map[*mesh.Workload]int
 	sources  bool // some VirtualService asks for the labels of the client
+	private  bool // some VirtualService is not for every namespace
 	scopes   map[scopeKey]*scope
 	clusters map[clusterKey]made
 	names    map[*mesh.Service][]string // identities
-	hosts    map[hostKey]*host
+	hosts    map[hostKey]host
+	parts    map[string]*anypb.Any // what many resources have in them
+	inbound  map[string]inbound    // by everything that it comes from
+	settings string                // of the mesh, as far as inbound resources come from them
+
+	// What the last mesh had, taken over where it is asked for.
+	lastInbound  map[string]inbound
+	lastClusters map[clusterKey]made
 }
 
 // made is a cluster with its endpoints; nil where they are not sent apart.
-type made struct{ cluster, endpoints *Resource }
+type made struct {
+	cluster, endpoints *Resource
+	members            []resolve.Member // that the endpoints came from
+}
 
 // NewTranslator prepares the translation of one mesh.
-func NewTranslator(r *resolve.Resolver) *Translator { return newTranslator(r, newStore()) }
+func NewTranslator(r *resolve.Resolver) *Translator { return newTranslator(r, nil) }
 
-func newTranslator(r *resolve.Resolver, st *store) *Translator {
+// newTranslator takes over from the last one, if not nil, what cannot have changed since.
+func newTranslator(r *resolve.Resolver, last *Translator) *Translator {
 	t := &Translator{
-		r: r, snap: r.Snapshot(), legacy: r.Snapshot().Dialect.Legacy(), store: st,
+		r: r, snap: r.Snapshot(), legacy: r.Snapshot().Dialect.Legacy(),
 		classes:  map[*mesh.Workload]int{},
 		scopes:   map[scopeKey]*scope{},
 		clusters: map[clusterKey]made{},
 		names:    map[*mesh.Service][]string{},
-		hosts:    map[hostKey]*host{},
+		hosts:    map[hostKey]host{},
+		parts:    map[string]*anypb.Any{},
+		inbound:  map[string]inbound{},
+		settings: fmt.Sprint(r.Snapshot().Dialect, r.Snapshot().Config, r.PeerPrefixes()),
 	}
+	t.take(last)
 	for i, c := range r.Classes() {
 		for _, w := range c.Members {
 			t.classes[w] = i
 		}
 	}
+	t.private = len(t.snap.Config.DefaultVirtualServiceExportTo) > 0
 	for _, v := range t.snap.VirtualServices {
+		t.private = t.private || len(v.ExportTo) > 0
 		t.sources = t.sources || slices.ContainsFunc(v.HTTP, func(h mesh.HTTPRoute) bool {
-			return slices.ContainsFunc(h.Match, func(m mesh.HTTPMatch) bool { return len(m.SourceLabels) > 0 })
+			return slices.ContainsFunc(h.Match, func(m mesh.HTTPMatch) bool { return len(m.SourceLabels) > 0 || m.SourceNamespace != "" })
 		}) || slices.ContainsFunc(v.TCP, func(h mesh.TCPRoute) bool {
-			return slices.ContainsFunc(h.Match, func(m mesh.L4Match) bool { return len(m.SourceLabels) > 0 })
+			return slices.ContainsFunc(h.Match, func(m mesh.L4Match) bool { return len(m.SourceLabels) > 0 || m.SourceNamespace != "" })
 		})
 	}
 	return t
@@ -80,9 +101,66 @@ func (t *Translator) View(n Node) View {
 		t.viewGateway(&v, sc)
 		return v
 	}
-	v.lists[Clusters].own = t.store.intern(t.inboundClusters(n.Workload))
-	v.lists[Listeners].own = t.store.intern([]*Resource{t.virtualInbound(n.Workload)})
+	v.lists[Routes].shared = sc.routes(n)
+	in := t.inboundOf(n.Workload)
+	v.lists[Clusters].own, v.lists[Listeners].own = t.store.keep(in.clusters), t.store.keep(in.listeners)
 	return v
+}
+
+// take keeps what the last Translator made: inbound resources where the mesh has the same settings, and clusters where it
+// also has the same services and workloads, since their keys hold everything else.
+func (t *Translator) take(last *Translator) {
+	if last == nil {
+		t.store = newStore()
+		return
+	}
+	t.store = last.store
+	t.store.turn()
+	if t.settings != last.settings {
+		return
+	}
+	t.parts, t.lastInbound = last.parts, last.inbound
+	if same(t.snap.Services, last.snap.Services) && same(t.snap.Workloads, last.snap.Workloads) {
+		t.lastClusters, t.names = last.clusters, last.names
+	}
+}
+
+// same says whether two lists are one.
+func same[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+// part gives a message that many resources have in them, packed once.
+func (t *Translator) part(name string, pieces func() proto.Message) *anypb.Any {
+	a := t.parts[name]
+	if a == nil {
+		a = pack(pieces())
+		t.parts[name] = a
+	}
+	return a
+}
+
+// inbound is what one workload gets for itself.
+type inbound struct{ clusters, listeners *Set }
+
+// inboundOf makes it, or finds that of a workload whose ports are taken alike.
+func (t *Translator) inboundOf(w *mesh.Workload) inbound {
+	listens := t.r.Listens(w)
+	var b strings.Builder
+	for _, l := range listens {
+		fmt.Fprint(&b, l.Port, l.Mode, l.Policy, l.Protocol, l.Declared, l.OwnTLS)
+		if l.Service != nil {
+			fmt.Fprint(&b, l.Service.Hostname, l.Service.Ref, l.ServicePort.Number)
+		}
+		b.WriteByte(';')
+	}
+	key := b.String()
+	in, ok := t.inbound[key]
+	if !ok {
+		if in, ok = t.lastInbound[key]; !ok {
+			in = inbound{t.store.intern(t.inboundClusters(listens)), t.store.intern([]*Resource{t.virtualInbound(listens)})}
+		}
+		t.inbound[key] = in
+	}
+	return in
 }
 
 // scopeKey says which nodes see the same beyond themselves.
@@ -101,7 +179,12 @@ type scope struct {
 	virtual  []*mesh.VirtualService
 	clusters []*cluster // with those of subsets, in order of service, port, subset
 	byPort   map[portKey]*cluster
-	sets     [typeCount]*Set
+	sets     [typeCount]*Set // of routes for a gateway alone
+
+	// Tables of routes are made for each namespace, since short names mean other services there.
+	http   map[uint32]*anyListener
+	tables []routeTable
+	tabled map[string]*Set
 }
 
 type portKey struct {
@@ -111,7 +194,10 @@ type portKey struct {
 }
 
 func (t *Translator) scopeKey(n Node) scopeKey {
-	k := scopeKey{class: t.classes[n.Workload], namespace: n.Workload.Ref.Namespace}
+	k := scopeKey{class: t.classes[n.Workload]}
+	if t.private {
+		k.namespace = n.Workload.Ref.Namespace
+	}
 	if t.sources || n.GRPC || n.Workload.Router {
 		k.workload = n.Workload
 	}
@@ -140,7 +226,7 @@ func (t *Translator) scope(n Node) *scope {
 
 // newScope finds the clusters that a node knows.
 func (t *Translator) newScope(n Node) *scope {
-	sc := &scope{t: t, node: n, client: resolve.Client{Workload: n.Workload}, byPort: map[portKey]*cluster{}}
+	sc := &scope{t: t, node: n, client: resolve.Client{Workload: n.Workload}, byPort: map[portKey]*cluster{}, tabled: map[string]*Set{}}
 	sc.blocked = t.r.Unknown(sc.client) == resolve.OutboundBlackHole
 	sc.virtual = t.r.VirtualServices(sc.client)
 	for _, s := range t.snap.Services {
@@ -178,10 +264,24 @@ func (sc *scope) add(s *mesh.Service, p *mesh.Port, k resolve.Cluster) {
 	sc.byPort[portKey{s.Hostname, p.Number, c.subset()}] = c
 }
 
+// routes are the tables of a node of the scope.
+func (sc *scope) routes(n Node) *Set {
+	ns := n.Workload.Ref.Namespace
+	set, ok := sc.tabled[ns]
+	if !ok {
+		near := *sc
+		near.node = n
+		set = sc.t.store.intern(near.routeTables())
+		sc.tabled[ns] = set
+	}
+	return set
+}
+
 // addClusters adds the clusters and endpoints of the scope.
 func (sc *scope) addClusters(out *[typeCount][]*Resource) {
 	for _, c := range sc.clusters {
 		m := sc.t.make(c)
+		sc.t.store.hold(m.cluster, m.endpoints)
 		out[Clusters] = append(out[Clusters], m.cluster)
 		if m.endpoints != nil {
 			out[Endpoints] = append(out[Endpoints], m.endpoints)

@@ -1,0 +1,171 @@
+package xds_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/resolve"
+	"github.com/oarlock/oarlock/xds"
+)
+
+// city is a mesh of n services with two ports and one pod each, in n/50 namespaces, with further policies.
+func city(n int, more ...*mesh.PeerAuthentication) *mesh.Snapshot {
+	s := &mesh.Snapshot{Version: fmt.Sprint(len(more)), Dialect: mesh.DialectCurrent, Config: mesh.DefaultConfig()}
+	for i := range n {
+		ns, name := fmt.Sprintf("ns-%03d", i/50), fmt.Sprintf("svc-%04d", i)
+		if i%50 == 0 {
+			s.Namespaces = append(s.Namespaces, &mesh.Namespace{Object: mesh.Object{Ref: mesh.Ref{Kind: mesh.KindNamespace, Name: ns}}, Capture: mesh.CaptureSidecar})
+			s.PeerAuthentications = append(s.PeerAuthentications, &mesh.PeerAuthentication{
+				Object: mesh.Object{Ref: mesh.Ref{Kind: mesh.KindPeerAuthentication, Namespace: ns, Name: "default"}}, Mode: mesh.ModePermissive})
+		}
+		labels := map[string]string{"app": name}
+		s.Services = append(s.Services, &mesh.Service{
+			Object:    mesh.Object{Ref: mesh.Ref{Kind: mesh.KindService, Namespace: ns, Name: name}},
+			Hostname:  name + "." + ns + ".svc.cluster.local",
+			Selector:  labels,
+			Addresses: []string{fmt.Sprintf("10.96.%d.%d", i/250, i%250+1)},
+			Ports:     []mesh.Port{{Name: "http", Number: 80, TargetNumber: 8080}, {Name: "tcp", Number: 90, TargetNumber: 9090}},
+		})
+		s.Workloads = append(s.Workloads, &mesh.Workload{
+			Object:  mesh.Object{Ref: mesh.Ref{Kind: mesh.KindPod, Namespace: ns, Name: name + "-1"}},
+			Labels:  labels,
+			Capture: mesh.CaptureSidecar, TLSMode: mesh.TLSModeIstio, Replicas: 1, ServiceAccount: name,
+			Addresses: []string{fmt.Sprintf("10.244.%d.%d", i/250, i%250+1)},
+		})
+	}
+	s.PeerAuthentications = append(s.PeerAuthentications, more...)
+	return s
+}
+
+// strictOne turns STRICT on for one pod of a city.
+func strictOne() *mesh.PeerAuthentication {
+	return &mesh.PeerAuthentication{
+		Object:   mesh.Object{Ref: mesh.Ref{Kind: mesh.KindPeerAuthentication, Namespace: "ns-000", Name: "one"}},
+		Selector: map[string]string{"app": "svc-0007"}, Mode: mesh.ModeStrict,
+	}
+}
+
+// BenchmarkViews makes the views of 1,000 nodes of 2,000 clusters from nothing.
+func BenchmarkViews(b *testing.B) {
+	r := resolve.New(city(1000))
+	b.ReportAllocs()
+	for b.Loop() {
+		tr := xds.NewTranslator(r)
+		for _, w := range r.Snapshot().Workloads {
+			tr.View(xds.Node{Workload: w})
+		}
+	}
+}
+
+// BenchmarkMemory reports what 1,000 nodes of 2,000 clusters keep.
+func BenchmarkMemory(b *testing.B) {
+	r := resolve.New(city(1000))
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		tr := xds.NewTranslator(r)
+		var views []xds.View
+		for _, w := range r.Snapshot().Workloads {
+			views = append(views, tr.View(xds.Node{Workload: w}))
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/1e6, "MB")
+		runtime.KeepAlive(views)
+		runtime.KeepAlive(tr)
+	}
+}
+
+// BenchmarkPublish publishes to 1,000 connected clients: what costs is one changed policy (for one pod, for a namespace) or
+// the first mesh, from Set until everybody has acknowledged.
+func BenchmarkPublish(b *testing.B) {
+	const nodes = 1000
+	plain, one := city(nodes), city(nodes, strictOne())
+	one.Services, one.Workloads, one.Namespaces = plain.Services, plain.Workloads, plain.Namespaces
+	ns := city(nodes)
+	ns.Services, ns.Workloads, ns.Namespaces, ns.Version = plain.Services, plain.Workloads, plain.Namespaces, "ns"
+	ns.PeerAuthentications[3].Mode = mesh.ModeStrict
+	for _, bench := range []struct {
+		name string
+		next *mesh.Snapshot
+	}{{"pod", one}, {"namespace", ns}} {
+		b.Run(bench.name, func(b *testing.B) {
+			s := xds.NewServer(xds.Options{})
+			r := resolve.New(plain)
+			start := time.Now()
+			s.Set(r)
+			crowd(b, s, plain.Workloads)
+			ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+			defer cancel()
+			for len(s.Status()) < nodes {
+				<-s.Changed()
+			}
+			if acked, total, err := s.Wait(ctx, plain.Version); err != nil || total != nodes {
+				b.Fatalf("%d of %d: %v", acked, total, err)
+			}
+			b.Logf("first mesh in force on %d nodes after %s, connecting included", nodes, time.Since(start).Round(time.Millisecond))
+			var took []time.Duration
+			for i := 0; b.Loop(); i++ {
+				next := bench.next
+				if i%2 == 1 {
+					next = plain
+				}
+				begin := time.Now()
+				r = r.With(next)
+				s.Set(r)
+				if _, _, err := s.Wait(ctx, next.Version); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(begin))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+		})
+	}
+}
+
+// crowd connects a client of differences for each workload, a hundred to a connection, as cheap as they can be.
+func crowd(b *testing.B, s *xds.Server, list []*mesh.Workload) {
+	b.Helper()
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(b.Context())
+	var conn *grpc.ClientConn
+	for i, w := range list {
+		if i%100 == 0 {
+			conn = serve(b, s)
+		}
+		stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		node := &corev3.Node{Id: fmt.Sprintf("sidecar~%s~%s.%s~%s.svc.cluster.local", w.Addresses[0], w.Ref.Name, w.Ref.Namespace, w.Ref.Namespace)}
+		for _, ty := range xds.Types() {
+			if err := stream.Send(&discoveryv3.DeltaDiscoveryRequest{Node: node, TypeUrl: ty.URL(), ResourceNamesSubscribe: []string{"*"}}); err != nil {
+				b.Fatal(err)
+			}
+			node = nil
+		}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for {
+				r, err := stream.Recv()
+				if err != nil || stream.Send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: r.TypeUrl, ResponseNonce: r.Nonce}) != nil {
+					return
+				}
+			}
+		}()
+	}
+	b.Cleanup(func() { cancel(); wg.Wait() })
+}
