@@ -154,12 +154,17 @@ func (f *Fabric) SetServices(services map[netip.AddrPort][]netip.AddrPort) error
 	for service, endpoints := range services {
 		f.services[service] = slices.Clone(endpoints)
 	}
-	var errs []error
-	for _, ip := range slices.SortedFunc(maps.Keys(f.pods), netip.Addr.Compare) {
-		if err := f.pods[ip].applyRules(); err != nil {
-			errs = append(errs, fmt.Errorf("set services of pod %s: %w", f.pods[ip].net.Name, err))
-		}
+	pods := slices.SortedFunc(maps.Keys(f.pods), netip.Addr.Compare)
+	errs := make([]error, len(pods))
+	var applying sync.WaitGroup // all at once: the kernel takes its time for each, and waits for most of it
+	for i, ip := range pods {
+		applying.Go(func() {
+			if err := f.pods[ip].applyRules(); err != nil {
+				errs[i] = fmt.Errorf("set services of pod %s: %w", f.pods[ip].net.Name, err)
+			}
+		})
 	}
+	applying.Wait()
 	return errors.Join(errs...)
 }
 
@@ -168,10 +173,11 @@ func (f *Fabric) Close() error {
 	f.mu.Lock()
 	f.closed = true
 	pods := slices.Collect(maps.Values(f.pods))
+	clear(f.pods)
 	f.mu.Unlock()
 	var errs []error
 	for _, p := range pods {
-		errs = append(errs, p.Close())
+		errs = append(errs, p.release()) // cables go with the namespaces, many at a time
 	}
 	if f.names != nil {
 		errs = append(errs, f.names.close())
@@ -189,6 +195,7 @@ func (f *Fabric) Close() error {
 type PodNamespace struct {
 	fabric *Fabric
 	ns     *os.File // of the network
+	cable  string   // to the bridge
 	files  []string // that the pod sees in the place of the machine's
 
 	using  sync.RWMutex // held for reading by who uses thread, for writing by who ends it
@@ -201,7 +208,7 @@ func (f *Fabric) newPod(n PodNet) (_ *PodNamespace, err error) {
 	p := &PodNamespace{fabric: f, net: n}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.release())
+			err = errors.Join(err, p.unplug(), p.release())
 		}
 	}()
 	mounts, err := p.writeFiles()
@@ -223,7 +230,7 @@ func (f *Fabric) newPod(n PodNet) (_ *PodNamespace, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := plugIn(p.ns, n.IP); err != nil {
+	if p.cable, err = plugIn(p.ns, n.IP); err != nil {
 		return nil, err
 	}
 	if err := p.applyRules(); err != nil {
@@ -350,7 +357,18 @@ func (p *PodNamespace) Close() error {
 	if p.fabric.pods[p.net.IP] == p {
 		delete(p.fabric.pods, p.net.IP)
 	}
-	return p.release()
+	return errors.Join(p.unplug(), p.release())
+}
+
+// unplug is called with fabric.mu held. The kernel removes a namespace when it comes to it, and the pod's address may be
+// wanted again at once.
+func (p *PodNamespace) unplug() error {
+	if p.cable == "" {
+		return nil
+	}
+	cable := p.cable
+	p.cable = ""
+	return unplug(cable)
 }
 
 func (p *PodNamespace) release() error {
@@ -358,8 +376,6 @@ func (p *PodNamespace) release() error {
 	defer p.using.Unlock()
 	var errs []error
 	if p.thread != nil {
-		// At once: the namespace itself goes later, when the kernel comes to it, and its address may be wanted again.
-		errs = append(errs, unplug(p.net.IP))
 		p.thread.close()
 		p.thread = nil
 	}

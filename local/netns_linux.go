@@ -186,28 +186,29 @@ func removeBridge() error {
 	return nil
 }
 
-// plugIn makes a cable between the bridge, in the calling thread's network, and eth0 in another.
-func plugIn(ns *os.File, ip netip.Addr) error {
+// plugIn makes a cable between the bridge, in the calling thread's network, and eth0 in another. It gives its name, which
+// no cable of an earlier bridge has.
+func plugIn(ns *os.File, pod netip.Addr) (cable string, err error) {
 	bridge, err := netlink.LinkByName(bridgeName)
 	if err != nil {
-		return fmt.Errorf("find bridge: %w", err)
+		return "", fmt.Errorf("find bridge: %w", err)
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = cableName(ip)
+	attrs.Name = fmt.Sprintf("p%d.%x", bridge.Attrs().Index, pod.As4())
 	attrs.MasterIndex = bridge.Attrs().Index
-	cable := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(ns.Fd()))}
-	if err := netlink.LinkAdd(cable); err != nil {
-		return fmt.Errorf("make veth: %w", err)
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(ns.Fd()))}
+	if err := netlink.LinkAdd(veth); err != nil {
+		return "", fmt.Errorf("make veth: %w", err)
 	}
-	if err := netlink.LinkSetUp(cable); err != nil {
-		return fmt.Errorf("start veth: %w", err)
+	if err := netlink.LinkSetUp(veth); err != nil {
+		return attrs.Name, fmt.Errorf("start veth: %w", err)
 	}
-	return nil
+	return attrs.Name, nil
 }
 
-// unplug takes the cable to a pod away, if there is one.
-func unplug(ip netip.Addr) error {
-	link, err := netlink.LinkByName(cableName(ip))
+// unplug takes a cable away, if it is still there.
+func unplug(cable string) error {
+	link, err := netlink.LinkByName(cable)
 	var none netlink.LinkNotFoundError
 	if errors.As(err, &none) {
 		return nil
@@ -219,11 +220,6 @@ func unplug(ip netip.Addr) error {
 		return fmt.Errorf("remove veth: %w", err)
 	}
 	return nil
-}
-
-func cableName(pod netip.Addr) string {
-	a := pod.As4()
-	return fmt.Sprintf("pod%02x%02x%02x%02x", a[0], a[1], a[2], a[3])
 }
 
 // preparePod readies the calling thread's new network for its eth0.
