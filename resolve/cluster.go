@@ -37,7 +37,7 @@ func (r *Resolver) Cluster(c Client, s *mesh.Service, p *mesh.Port, subset strin
 	own, svc := &r.workloads[w], &r.services[i]
 	who := caller{w: own, ns: own.ns, capture: mesh.CaptureSidecar}
 	k := slices.IndexFunc(svc.ports, func(o port) bool { return o.Port == p })
-	if k < 0 || !r.sees(&who, svc, p.Number) {
+	if k < 0 || svc.ports[k].protocol.Class == ProtocolUDP || !r.sees(&who, svc, p.Number) {
 		return Cluster{}, false
 	}
 	snd := sending{from: None, router: own.Router}

@@ -98,8 +98,8 @@ func BenchmarkPublish(b *testing.B) {
 	ns.PeerAuthentications[3].Mode = mesh.ModeStrict
 	for _, bench := range []struct {
 		name string
-		next *mesh.Snapshot
-	}{{"pod", one}, {"namespace", ns}} {
+		next *mesh.Snapshot // nil: everything is read again, and one policy is another
+	}{{"pod", one}, {"namespace", ns}, {"reread", nil}} {
 		b.Run(bench.name, func(b *testing.B) {
 			s := xds.NewServer(xds.Options{})
 			r := resolve.New(plain)
@@ -118,8 +118,17 @@ func BenchmarkPublish(b *testing.B) {
 			var took []time.Duration
 			for i := 0; b.Loop(); i++ {
 				next := bench.next
-				if i%2 == 1 {
+				switch {
+				case i%2 == 1 && next != nil:
 					next = plain
+				case next == nil && i%2 == 1:
+					b.StopTimer()
+					next = city(nodes)
+					b.StartTimer()
+				case next == nil:
+					b.StopTimer()
+					next = city(nodes, strictOne())
+					b.StartTimer()
 				}
 				begin := time.Now()
 				r = r.With(next)
