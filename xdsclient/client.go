@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -94,9 +92,12 @@ type Client struct {
 	formats  map[string]proxy.AccessLog
 	snapshot string // version that Config.Version has
 
-	mu     sync.Mutex
-	dump   Dump
-	status Status
+	mu       sync.Mutex // guards what follows
+	shown    state      // good, as Dump shows it
+	answered [kinds]refusal
+	versions [kinds]string
+	applied  string // snapshot
+	status   Status
 }
 
 // New makes a client; Run starts it. The error says which option is wrong.
@@ -259,27 +260,4 @@ func (c *Client) apply(next state, version string) error {
 	}
 	c.good, c.snapshot = next, version
 	return nil
-}
-
-// Ignored counts, by name, what the resources in force have that the sidecar leaves out because it does no harm.
-func (c *Client) Ignored() map[string]int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return maps.Clone(c.dump.ignored)
-}
-
-// Dump gives what is in force, as it came, by type in the order of subscription and by name.
-func (c *Client) Dump() Dump {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	d := c.dump
-	d.Types = slices.Clone(d.Types)
-	return d
-}
-
-// Status says how the stream is.
-func (c *Client) Status() Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.status
 }

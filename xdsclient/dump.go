@@ -12,8 +12,6 @@ type Dump struct {
 	Version string
 	// Types are in the order of subscription: clusters, endpoints, listeners, routes.
 	Types []DumpType
-
-	ignored map[string]int
 }
 
 // DumpType has the resources of one type.
@@ -88,50 +86,66 @@ func (c *Client) waiting(name string) bool {
 	return before
 }
 
-// answered counts an ACK or a NACK.
-func (c *Client) answered(u *update, err error) {
+// refusal is why the last response of a kind was refused, if it was.
+type refusal struct {
+	reason, version string
+	at              time.Time
+}
+
+// note counts an ACK or a NACK.
+func (c *Client) note(u *update, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.dumpType(u.kind)
 	if err == nil {
 		c.status.Acknowledged++
-		t.Refused, t.RefusedVersion, t.RefusedAt = "", "", time.Time{}
+		c.answered[u.kind] = refusal{}
 		return
 	}
 	c.status.Refused++
-	t.Refused, t.RefusedVersion, t.RefusedAt = err.Error(), u.version, time.Now()
+	c.answered[u.kind] = refusal{err.Error(), u.version, time.Now()}
 	c.options.Log.Warn("response is refused", "type", u.kind.String(), "version", u.version, "err", err)
 }
 
-// applied notes what is in force now, or why it is not.
-func (c *Client) applied(err error) {
+// show notes what is in force now, or why it is not.
+func (c *Client) show(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.status.Err = err
-	if err != nil {
-		return
+	if c.status.Err = err; err == nil {
+		c.status.Applied = true
+		c.shown, c.versions, c.applied = c.good, c.version, c.snapshot
 	}
-	c.status.Applied = true
-	c.dump.Version, c.dump.ignored = c.snapshot, c.good.ignored()
-	types := make([]DumpType, kinds)
-	for k := range kinds {
-		types[k] = *c.dumpType(k)
-		types[k].Version = c.version[k]
-		types[k].Resources = nil
-		for _, e := range c.good.sorted(k) {
-			types[k].Resources = append(types[k].Resources, DumpResource{e.name, e.version, e.updated, e.raw})
-		}
-	}
-	c.dump.Types = types
 }
 
-// dumpType is the place of a kind in the dump.
-func (c *Client) dumpType(k kind) *DumpType {
-	if c.dump.Types == nil {
-		c.dump.Types = make([]DumpType, kinds)
-		for k := range kinds {
-			c.dump.Types[k].TypeURL = k.url()
+// Status says how the stream is.
+func (c *Client) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status
+}
+
+// Ignored counts, by name, what the resources in force have that the sidecar leaves out because it does no harm.
+func (c *Client) Ignored() map[string]int {
+	c.mu.Lock()
+	s := c.shown
+	c.mu.Unlock()
+	return s.ignored()
+}
+
+// Dump gives what is in force, as it came, by type in the order of subscription and by name.
+func (c *Client) Dump() Dump {
+	c.mu.Lock()
+	s, versions, answered := c.shown, c.versions, c.answered
+	out := Dump{Version: c.applied}
+	c.mu.Unlock()
+	for k := range kinds {
+		t := DumpType{
+			TypeURL: k.url(), Version: versions[k],
+			Refused: answered[k].reason, RefusedVersion: answered[k].version, RefusedAt: answered[k].at,
 		}
+		for _, e := range s.sorted(k) {
+			t.Resources = append(t.Resources, DumpResource{e.name, e.version, e.updated, e.raw})
+		}
+		out.Types = append(out.Types, t)
 	}
-	return &c.dump.Types[k]
+	return out
 }

@@ -29,6 +29,7 @@ type session struct {
 	refused    [kinds]map[string]change   // of responses that were refused; part of the next one
 	absent     [kinds]map[string]struct{} // names that were waited for in vain
 	pending    []*update
+	named      bool   // what is named may have changed since the last configuration
 	version    string // the newest
 
 	deadline *time.Timer // for what is missing, or to apply again what the sink refused
@@ -174,7 +175,7 @@ func (s *session) answer(u *update, err error) error {
 		if err != nil {
 			r.version = u.version
 		}
-		s.client.answered(u, err)
+		s.client.note(u, err)
 		return s.send(u, err)
 	}
 	r.times++
@@ -252,6 +253,7 @@ func (s *session) take(u *update) error {
 	s.pending = append(s.pending, u)
 	s.client.accepted[u.kind] = true
 	if u.kind.wildcard() {
+		s.named = true
 		if err := s.subscribe(u.kind); err != nil {
 			return err
 		}
@@ -268,8 +270,8 @@ func (s *session) merge(u *update) (map[string]*entry, error) {
 		return nil, u.err
 	}
 	old, set := s.next[u.kind], map[string]*entry{}
-	if !u.full {
-		maps.Copy(set, old)
+	if !u.full && old != nil {
+		set = maps.Clone(old)
 	}
 	var failed []error
 	for _, name := range slices.Sorted(maps.Keys(u.changes)) {
@@ -319,19 +321,23 @@ func (s *session) goodEntry(k kind, c change) *entry {
 	return s.client.good[k][nameOf(c.raw.Value)]
 }
 
-// missing counts what is named, not there, and not known to be absent.
-func (s *session) missing() (n int, first string) {
+// missing gives the first, by name, of what is named, not there, and not known to be absent; "" for nothing.
+func (s *session) missing() string {
 	for _, k := range []kind{kindCluster, kindListener} {
-		for _, name := range s.next.wanted(k) {
-			_, absent := s.absent[k.names()][name]
-			if s.next[k.names()][name] == nil && !absent {
-				if n++; n == 1 {
-					first = k.names().String() + " " + name
+		first := ""
+		for _, e := range s.next[k] {
+			for _, name := range e.wants {
+				_, absent := s.absent[k.names()][name]
+				if s.next[k.names()][name] == nil && !absent && (first == "" || name < first) {
+					first = name
 				}
 			}
 		}
+		if first != "" {
+			return k.names().String() + " " + first
+		}
 	}
-	return n, first
+	return ""
 }
 
 // settle applies what is complete, else waits, but not for ever. Nothing is applied before there were clusters and listeners.
@@ -339,8 +345,8 @@ func (s *session) settle() error {
 	if !s.client.accepted[kindCluster] || !s.client.accepted[kindListener] {
 		return nil
 	}
-	if n, first := s.missing(); n > 0 {
-		if len(s.pending) > 0 && s.failures == 0 && !s.client.waiting(first) {
+	if first := s.missing(); first != "" {
+		if s.failures == 0 && !s.client.waiting(first) {
 			s.deadline.Reset(s.client.options.FetchTimeout)
 		}
 		return nil
@@ -367,7 +373,9 @@ func (s *session) apply() error {
 	s.client.waiting("")
 	pending := s.pending
 	s.pending = nil
-	s.next.prune()
+	if s.named {
+		s.next.prune()
+	}
 	err := s.client.apply(s.next, s.version)
 	if err != nil {
 		// What was refused stays wanted, and may do later: a port that is taken is free one day.
@@ -386,7 +394,11 @@ func (s *session) apply() error {
 			return e
 		}
 	}
-	s.client.applied(err)
+	s.client.show(err)
+	if err != nil || !s.named {
+		return nil
+	}
+	s.named = false
 	for _, k := range []kind{kindCluster, kindListener} {
 		if e := s.subscribe(k); e != nil {
 			return e

@@ -222,6 +222,7 @@ func TestRefusalsSlowDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, nil)
 		refusals := func() (n int) {
+			synctest.Wait()
 			for _, r := range s.asked {
 				if r.refused != nil {
 					n++

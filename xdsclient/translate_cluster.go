@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 control planes still send what Envoy calls deprecated
+
 package xdsclient
 
 import (
@@ -36,9 +38,9 @@ func (t *translation) translateCluster(c *clusterv3.Cluster) (*proxy.Cluster, st
 	out := &proxy.Cluster{
 		Name:                     c.Name,
 		ConnectTimeout:           c.GetConnectTimeout().AsDuration(),
-		IdleTimeout:              c.GetCommonHttpProtocolOptions().GetIdleTimeout().AsDuration(), //nolint:staticcheck
-		MaxRequestsPerConnection: c.GetMaxRequestsPerConnection().GetValue(),                     //nolint:staticcheck
-		HTTP2:                    c.Http2ProtocolOptions != nil,                                  //nolint:staticcheck
+		IdleTimeout:              c.GetCommonHttpProtocolOptions().GetIdleTimeout().AsDuration(),
+		MaxRequestsPerConnection: c.GetMaxRequestsPerConnection().GetValue(),
+		HTTP2:                    c.Http2ProtocolOptions != nil,
 		DNSRefresh:               c.GetDnsRefreshRate().AsDuration(),
 	}
 	t.clusterMetadata(c.Metadata, out)

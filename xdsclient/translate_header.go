@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 control planes still send what Envoy calls deprecated
+
 package xdsclient
 
 import (
@@ -95,7 +97,7 @@ func headersOf(list []*corev3.HeaderValueOption) ([]proxy.Header, error) {
 		one := proxy.Header{Name: o.GetHeader().GetKey(), Value: strings.ReplaceAll(value, "%%", "%")}
 		switch o.AppendAction {
 		case corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD:
-			one.Append = o.Append == nil || o.Append.Value //nolint:staticcheck // older control planes set it
+			one.Append = o.Append == nil || o.Append.Value
 		case corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD:
 		default:
 			return nil, fmt.Errorf("%q: append_action %s is not supported", one.Name, o.AppendAction)

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 control planes still send what Envoy calls deprecated
+
 package xdsclient
 
 import (

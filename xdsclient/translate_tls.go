@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 control planes still send what Envoy calls deprecated
+
 package xdsclient
 
 import (
@@ -210,7 +212,7 @@ func (t *translation) validation(v *tlsv3.CertificateValidationContext, out *com
 			return errors.New("trusted_ca: only a file is supported")
 		}
 	}
-	names := v.MatchSubjectAltNames //nolint:staticcheck // Istio still sends it
+	names := v.MatchSubjectAltNames
 	for _, m := range v.MatchTypedSubjectAltNames {
 		switch m.SanType {
 		case tlsv3.SubjectAltNameMatcher_URI, tlsv3.SubjectAltNameMatcher_DNS, tlsv3.SubjectAltNameMatcher_IP_ADDRESS:
