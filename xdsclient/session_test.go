@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,7 @@ import (
 type script struct {
 	t       *testing.T
 	updates chan *update
+	mu      sync.Mutex
 	asked   []request
 	sink    sink
 	client  *Client
@@ -43,7 +45,12 @@ func play(t *testing.T, c *Client) *script {
 		c.options.Apply = s.sink.apply
 	}
 	link := link{
-		send: func(r request) error { s.asked = append(s.asked, r); return nil },
+		send: func(r request) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.asked = append(s.asked, r)
+			return nil
+		},
 		recv: func() (*update, error) {
 			u, ok := <-s.updates
 			if !ok {
@@ -73,9 +80,16 @@ func (s *script) say(k kind, version string, resources ...proto.Message) {
 	synctest.Wait()
 }
 
+// requests are all that the client sent.
+func (s *script) requests() []request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
 // last is the last request of a kind.
 func (s *script) last(k kind) request {
-	for _, r := range slices.Backward(s.asked) {
+	for _, r := range slices.Backward(s.requests()) {
 		if r.kind == k {
 			return r
 		}
@@ -222,8 +236,7 @@ func TestRefusalsSlowDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, nil)
 		refusals := func() (n int) {
-			synctest.Wait()
-			for _, r := range s.asked {
+			for _, r := range s.requests() {
 				if r.refused != nil {
 					n++
 				}
@@ -278,7 +291,7 @@ func TestNextStreamSaysWhatIsThere(t *testing.T) {
 
 		next := play(t, s.client)
 		first := map[kind]request{}
-		for _, r := range next.asked {
+		for _, r := range next.requests() {
 			first[r.kind] = r
 		}
 		for k, want := range map[kind]string{kindCluster: "c1", kindEndpoints: "e1", kindListener: "l1"} {
