@@ -243,3 +243,49 @@ func TestGRPCWrongServer(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestGRPCServer: a server of grpc-go that asks us how to listen takes mTLS alone where the mesh says STRICT.
+func TestGRPCServer(t *testing.T) {
+	ca := meshtest.NewCA(t, nil, 0)
+	own, echo := newIdentity(t, ca, "client"), newIdentity(t, ca, "echo")
+	s := xds.NewServer(xds.Options{})
+	conn := serve(t, s)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := lis.Addr().(*net.TCPAddr).Port
+	s.Set(village(t, port, strictEcho))
+	bootstrap := fmt.Sprintf(`{
+		"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}],
+		"node": {"id": "sidecar~127.0.0.1~echo-1.app~app.svc.cluster.local", "metadata": {"GENERATOR": "grpc"}},
+		"certificate_providers": {"default": {"plugin_name": "file_watcher", "config": {"certificate_file": %q, "private_key_file": %q, "ca_certificate_file": %q, "refresh_interval": "1s"}}},
+		"server_listener_resource_name_template": "xds.istio.io/grpc/lds/inbound/%%s"}`,
+		conn.Target(), echo.file("cert.pem"), echo.file("key.pem"), echo.file("roots.pem"))
+	creds, err := xdscreds.NewServerCredentials(xdscreds.ServerOptions{FallbackCreds: insecure.NewCredentials()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := grpcxds.NewGRPCServer(grpc.Creds(creds), grpcxds.BootstrapContentsForTesting([]byte(bootstrap)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	grpc_health_v1.RegisterHealthServer(g, health.NewServer())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = g.Serve(lis)
+	}()
+	t.Cleanup(func() { g.Stop(); <-done })
+	if err := call(t, conn.Target(), &own); err != nil {
+		t.Errorf("with mTLS: %v", err)
+	}
+	plain, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	if _, err := grpc_health_v1.NewHealthClient(plain).Check(timeout(t), &grpc_health_v1.HealthCheckRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("in plaintext: %v", err)
+	}
+}

@@ -49,7 +49,57 @@ func exampleMeshes(t *testing.T) map[string]*resolve.Resolver {
 			out[filepath.Dir(files[0])+" "+d.String()] = resolve.New(withAddresses(snap))
 		}
 	}
+	for _, d := range []mesh.Dialect{mesh.Dialect11, mesh.Dialect13, mesh.Dialect14, mesh.DialectCurrent} {
+		for _, rest := range []string{"DISABLE", "PERMISSIVE", "STRICT"} {
+			snap, _ := manifest.Load([]manifest.File{{Name: "modes.yaml", Data: []byte(everyMode(rest, d.Legacy()))}}, manifest.Options{Dialect: d})
+			out["every mode, else "+rest+" "+d.String()] = resolve.New(snap)
+		}
+	}
 	return out
+}
+
+// everyMode is a mesh with one pod that has a port of each class in each mode, and a mode for the rest.
+func everyMode(rest string, legacy bool) string {
+	var ports, current, old []string
+	number := 8000
+	for _, class := range []string{"http", "tcp", "any", "grpc"} {
+		for _, mode := range []string{"DISABLE", "PERMISSIVE", "STRICT"} {
+			number++
+			ports = append(ports, fmt.Sprintf("{name: %s-%d, port: %d}", class, number, number))
+			current = append(current, fmt.Sprintf("%d: {mode: %s}", number, mode))
+			peers := "{mode: " + mode + "}"
+			if mode == "DISABLE" {
+				continue
+			}
+			old = append(old, fmt.Sprintf("---\napiVersion: authentication.istio.io/v1alpha1\nkind: Policy\nmetadata: {name: p%d, namespace: app}\n"+
+				"spec: {targets: [{name: web, ports: [{number: %d}]}], peers: [{mtls: %s}]}\n", number, number, peers))
+		}
+	}
+	text := fmt.Sprintf(`
+apiVersion: v1
+kind: Namespace
+metadata: {name: app, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: app}
+spec: {clusterIP: 10.0.0.1, selector: {app: web}, ports: [%s]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-1, namespace: app, labels: {app: web}}
+spec: {containers: [{name: app, image: app}]}
+status: {podIP: 10.244.0.1}
+`, strings.Join(ports, ", "))
+	if legacy {
+		return text + strings.Join(old, "")
+	}
+	return text + fmt.Sprintf(`---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: web, namespace: app}
+spec: {selector: {matchLabels: {app: web}}, mtls: {mode: %s}, portLevelMtls: {%s, 6060: {mode: PERMISSIVE}}}
+`, rest, strings.Join(current, ", "))
 }
 
 // withAddresses gives every workload and service an address, as an engine that runs them would.
