@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -332,7 +333,7 @@ func TestAddressInUse(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got %v", err)
 	}
-	if _, wrong := err.(*ConfigError); wrong {
+	if errors.As(err, new(*ConfigError)) {
 		t.Errorf("a ConfigError: %v", err)
 	}
 }

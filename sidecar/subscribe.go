@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/oarlock/oarlock/bootstrap"
@@ -99,8 +100,8 @@ func (s *sidecar) controlPlaneTLS(x *bootstrap.XDS) (*tls.Config, error) {
 	name := x.ServerName
 	if name == "" {
 		host, _, err := net.SplitHostPort(x.Address)
-		if err != nil {
-			return nil, configError("read xds: a server name is needed for %s: %w", x.Address, err)
+		if err != nil || strings.HasPrefix(x.Address, "unix:") {
+			return nil, configError("read xds: a server name is needed for %s", x.Address)
 		}
 		name = host
 	}
