@@ -65,7 +65,7 @@ spec:
 
 func settings(c *Client) Settings {
 	return Settings{
-		Capture: CaptureExplicit, XDSAddress: "unix:" + c.Paths().Socket("xds.sock"), CSRAddress: "unix:" + c.Paths().Socket("csr.sock"),
+		XDSAddress: "unix:" + c.Paths().Socket("xds.sock"), CSRAddress: "unix:" + c.Paths().Socket("csr.sock"),
 		RootsPEM: []byte("roots\n"),
 		Token: func(w *mesh.Workload) (string, time.Time, error) {
 			return "token of " + w.Ref.Name, time.Now().Add(time.Hour), nil
@@ -309,6 +309,17 @@ func TestEngineKilled(t *testing.T) {
 
 // TestLease: a mesh goes with the process that started it, however that ends.
 func TestLease(t *testing.T) {
+	for _, capture := range []string{CaptureExplicit, CaptureTransparent} {
+		t.Run(capture, func(t *testing.T) {
+			if capture == CaptureTransparent {
+				needFabric(t)
+			}
+			testLease(t, capture)
+		})
+	}
+}
+
+func testLease(t *testing.T, capture string) {
 	dir := shortDir(t)
 	t.Setenv("XDG_STATE_HOME", dir+"/s")
 	t.Setenv("XDG_RUNTIME_DIR", dir+"/r")
@@ -317,7 +328,7 @@ func TestLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	self, _ := os.Executable()
-	starter := exec.Command(self, "starter", "leased")
+	starter := exec.Command(self, "starter", "leased", capture)
 	starter.Stdin = bytes.NewReader(snap)
 	out, err := starter.StdoutPipe()
 	if err != nil {

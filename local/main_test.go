@@ -5,6 +5,7 @@ package local
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,7 +28,9 @@ import (
 
 // TestMain makes the test binary all the programs that a mesh runs: by its first argument.
 func TestMain(m *testing.M) {
-	RunFabricTrial()
+	if os.Args[0] == "oarlock-fabric-trial" {
+		RunFabricTrial()
+	}
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "engine":
@@ -36,6 +39,8 @@ func TestMain(m *testing.M) {
 			os.Exit(fakeSidecar(os.Args[3]))
 		case "demo-app":
 			os.Exit(fakeApp(os.Args[2:]))
+		case "fetch":
+			os.Exit(fetch(os.Args[2]))
 		case "control":
 			os.Exit(fakeControl(os.Args[2:]))
 		case "starter":
@@ -86,6 +91,14 @@ func fakeSidecar(file string) int {
 		resp.Body.Close()
 		w.WriteHeader(resp.StatusCode)
 	})
+	if f.Capture.Transparent {
+		l, err := net.Listen("tcp4", fmt.Sprintf(":%d", CaptureInboundPort))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		go acceptAll(l, "")
+	}
 	for _, d := range f.Capture.Doors {
 		l, err := net.Listen("tcp", d.Listen.String())
 		if err != nil {
@@ -120,7 +133,18 @@ func acceptAll(l net.Listener, to string) {
 		}
 		go func() {
 			defer c.Close()
-			up, err := net.Dial("tcp", to)
+			to := to
+			d := net.Dialer{}
+			if to == "" { // redirected: to where it was meant for, past redirection
+				at, _ := redirectedFrom(c.(*net.TCPConn))
+				to = at.String()
+				d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(inboundSource)}
+				d.Control = func(_, _ string, c syscall.RawConn) (err error) {
+					cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, CaptureMark) })
+					return errors.Join(cerr, err)
+				}
+			}
+			up, err := d.Dial("tcp", to)
 			if err != nil {
 				return
 			}
@@ -196,7 +220,7 @@ func fakeControl(args []string) int {
 // starterMain starts a mesh with a lease, applies what it reads, and waits to be killed.
 func starterMain(name string) int {
 	self, _ := os.Executable()
-	c, err := Start(context.Background(), StartOptions{Name: name, Executable: self, Engine: []string{"engine"}, Lease: true})
+	c, err := Start(context.Background(), StartOptions{Name: name, Executable: self, Engine: []string{"engine"}, Lease: true, Capture: os.Args[3]})
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -206,7 +230,7 @@ func starterMain(name string) int {
 		fmt.Println(err)
 		return 1
 	}
-	if err := c.Apply(context.Background(), &snap, Settings{Capture: CaptureExplicit, XDSAddress: "unix:" + c.Paths().Socket("xds.sock")}); err != nil {
+	if err := c.Apply(context.Background(), &snap, Settings{XDSAddress: "unix:" + c.Paths().Socket("xds.sock")}); err != nil {
 		fmt.Println(err)
 		return 1
 	}

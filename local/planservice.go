@@ -101,7 +101,7 @@ func (p *planner) planDoors(pod *planned) []planDoor {
 			d := planDoor{service: s, addr: p.network.door(pod.number, s.number), called: called}
 			for i := range s.s.Ports {
 				if port := &s.s.Ports[i]; !port.UDP() && port.Transport != "SCTP" {
-					d.ports = append(d.ports, doorPort{port, p.bindable(port.Number)})
+					d.ports = append(d.ports, doorPort{port, p.doorPort(port.Number)})
 				}
 			}
 			if sockets += len(d.ports); sockets > maxDoors {
@@ -153,6 +153,14 @@ func calls(w *mesh.Workload, s *mesh.Service) bool {
 func (p *planner) bindable(port uint32) uint16 {
 	if port < 1024 && !p.lowPorts {
 		return uint16(port + 10000)
+	}
+	return uint16(port)
+}
+
+// doorPort is the port at which a pod finds a service port: in a network of its own it is the same.
+func (p *planner) doorPort(port uint32) uint16 {
+	if p.explicit() {
+		return p.bindable(port)
 	}
 	return uint16(port)
 }

@@ -169,7 +169,7 @@ func (p *planner) inboundPorts(pod *planned) []uint32 {
 }
 
 func (p *planner) inboundBindable(pod *planned, port uint32) bool {
-	if uint32(p.bindable(port)) == port {
+	if uint32(p.doorPort(port)) == port {
 		return true
 	}
 	p.problem(mesh.Warning, pod.w, pod.w.Origin, fmt.Sprintf("listen on port %d of %s: only root may on this machine; nothing listens there", port, pod.w.Owner))
