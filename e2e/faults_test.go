@@ -1,9 +1,9 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/meshtest"
 )
 
 // sidecarPID finds the process of a pod's sidecar, by the bootstrap file in its arguments.
@@ -56,9 +57,6 @@ func (m *liveMesh) kill(what string, pid int, sig syscall.Signal) {
 		m.t.Fatalf("kill %s: %v", what, err)
 	}
 }
-
-// counts are what a demo application counted.
-type counts struct{ Sent, OK, Failed int }
 
 // traffic calls a service from a pod, one request after the other, until stop, and counts.
 func (m *liveMesh) traffic(from api.Pod, url string, stop <-chan struct{}) (good, bad *int, wait func()) {
@@ -160,7 +158,8 @@ func TestBrokenManifest(t *testing.T) {
 
 // The root is replaced under load: every step, and not a request is lost.
 func TestRotationUnderLoad(t *testing.T) {
-	m := up(t, "backyards-current", "--svid-ttl", "10s")
+	t.Parallel() // it waits for certificates to come to their end, for the most part
+	m := up(t, "backyards-current", "--svid-ttl", "1m")
 	m.do("mtls", "require", "backyards-demo", "--yes")
 	m.synced()
 	front := m.pod("backyards-demo", "frontpage")
@@ -168,7 +167,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	good, bad, wait := m.traffic(front, "http://bookings.backyards-demo:8080/", stop)
 	first := m.authority()
 	m.do("ca", "rotate")
-	m.eventually("another root is active and the old one is gone", 90*time.Second, func() (string, bool) {
+	m.eventually("another root is active and the old one is gone", 4*time.Minute, func() (string, bool) {
 		s := m.status().CA
 		return fmt.Sprintf("%+v", s), len(s.Authorities) == 1 && s.Authorities[0].Fingerprint != first
 	})
@@ -188,6 +187,105 @@ func (m *liveMesh) authority() string {
 	}
 	m.t.Fatal("no authority is active")
 	return ""
+}
+
+// The authority is away for longer than a certificate lives: peers are refused, the cause is named, and when it is back
+// all mends itself.
+func TestCertificateExpires(t *testing.T) {
+	t.Parallel()
+	m := up(t, "backyards-current", "--svid-ttl", "1m")
+	m.do("mtls", "require", "backyards-demo", "--yes")
+	rule := `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: bookings
+  namespace: backyards-demo
+spec:
+  host: bookings
+  trafficPolicy:
+    connectionPool:
+      http:
+        maxRequestsPerConnection: 1 # a handshake each: what is open goes on when a certificate expires
+`
+	if err := os.WriteFile(filepath.Join(m.dir, "rule.yaml"), []byte(rule), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.synced()
+	front, bookings, plane := m.pod("backyards-demo", "frontpage"), m.pod("backyards-demo", "bookings"), m.status().PID
+	m.kill("the control plane", plane, syscall.SIGSTOP)
+	t.Cleanup(func() { syscall.Kill(plane, syscall.SIGCONT) })
+	m.eventually("expired certificates are refused", 2*time.Minute, func() (string, bool) {
+		samples := append(m.scrape(front), m.scrape(bookings)...)
+		n := sum(samples, "oarlock_handshake_failures_total", map[string]string{"cause": "expired"})
+		time.Sleep(time.Second)
+		return fmt.Sprint(n), n > 0
+	})
+	m.kill("the control plane", plane, syscall.SIGCONT)
+	m.eventually("traffic is back", 30*time.Second, func() (string, bool) {
+		before := m.served("bookings", "200", "mutual_tls")
+		time.Sleep(time.Second)
+		after := m.served("bookings", "200", "mutual_tls")
+		return fmt.Sprint(before, after), after > before
+	})
+}
+
+// A sidecar is told to stop while it carries requests: each is answered, on the client's side and on the server's.
+func TestStopAnswersWhatIsUnderWay(t *testing.T) {
+	for _, side := range []string{"bookings", "frontpage"} {
+		t.Run(side, func(t *testing.T) {
+			m := up(t, "backyards-current")
+			m.synced()
+			front := m.pod("backyards-demo", "frontpage")
+			type answer struct {
+				out  string
+				code int
+			}
+			answers := make(chan answer, 4)
+			for range cap(answers) {
+				go func() {
+					out, code := m.curl(front, "-i", "http://bookings.backyards-demo:8080/delay/1500ms")
+					answers <- answer{out, code}
+				}()
+			}
+			time.Sleep(700 * time.Millisecond)
+			m.kill("the sidecar of "+side, m.sidecarPID(m.pod("backyards-demo", side)), syscall.SIGTERM)
+			for range cap(answers) {
+				if a := <-answers; a.code != 0 || !strings.Contains(a.out, "HTTP/1.1 200") {
+					t.Errorf("a request under way was lost: %d\n%s", a.code, a.out)
+				}
+			}
+		})
+	}
+}
+
+// The disk is full while a policy is written: the command fails, and the file is as it was.
+func TestDiskFull(t *testing.T) {
+	unshare := meshtest.Require(t, "unshare", "util-linux")
+	if out, err := exec.Command(unshare, "-rm", "true").CombinedOutput(); err != nil {
+		t.Skipf("no user namespace to mount a small disk in: %s", out)
+	}
+	dir := t.TempDir()
+	script := `set -e
+mount -t tmpfs -o size=64k tmpfs "$1"
+cp "$2"/*.yaml "$1"
+before=$(cat "$1"/*.yaml | sha256sum)
+cat /dev/zero > "$1"/fill 2>/dev/null || true
+set +e
+"$3" mtls require backyards-demo -f "$1" --yes; code=$?
+"$3" mtls disable mesh -f "$1" --yes; code2=$?
+set -e
+test "$before" = "$(cat "$1"/*.yaml | sha256sum)"
+echo "exit $code $code2"; ls "$1"`
+	out, err := exec.Command(unshare, "-rm", "sh", "-c", script, "sh", dir, "../examples/backyards", filepath.Join(programs.dir, "oarlock")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if !matches(`exit [1-9]\d* [1-9]`, string(out)) || !strings.Contains(string(out), "no space left on device") {
+		t.Errorf("a full disk is not told of:\n%s", out)
+	}
+	if matches(`(?m)^\..*|\.tmp`, string(out)) {
+		t.Errorf("a temporary file is left:\n%s", out)
+	}
 }
 
 // Two changes at once: both are made, or one is refused and says so; the files stay whole.
@@ -236,18 +334,4 @@ func TestDownLeavesNothing(t *testing.T) {
 	if len(left) > 0 {
 		t.Errorf("files are left: %q", left)
 	}
-}
-
-// statsOf asks a demo application what it counted.
-func (m *liveMesh) statsOf(url string) counts {
-	m.t.Helper()
-	_, body, err := get(url)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	var c counts
-	if err := json.Unmarshal([]byte(body), &c); err != nil {
-		m.t.Fatal(err)
-	}
-	return c
 }

@@ -78,11 +78,11 @@ func up(t *testing.T, example string, flags ...string) *liveMesh {
 func upDir(t *testing.T, dir string, flags ...string) *liveMesh {
 	t.Helper()
 	// Unix sockets have short names: not under t.TempDir.
-	home, err := os.MkdirTemp("", "oe")
+	home, err := os.MkdirTemp("", "oe*m")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &liveMesh{t: t, dir: dir, name: "m", home: home}
+	m := &liveMesh{t: t, dir: dir, name: filepath.Base(home), home: home}
 	m.env = append(os.Environ(), "XDG_STATE_HOME="+home+"/s", "XDG_RUNTIME_DIR="+home+"/r", "PATH="+programs.dir+":"+os.Getenv("PATH"), "NO_COLOR=1")
 	t.Cleanup(func() {
 		if t.Failed() {
