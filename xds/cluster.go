@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -395,6 +396,9 @@ func endpoint(m resolve.Member, addr string) *endpointv3.LbEndpoint {
 // workloadName is Istio's "name;namespace;canonical name;canonical revision;cluster".
 func workloadName(w *mesh.Workload) string {
 	name := cmp.Or(w.Owner.Name, w.Ref.Name)
+	if !w.InlineOf.IsZero() {
+		name = strings.NewReplacer("[", "-", "]", "").Replace(name) // NAME[0] is NAME-0 to Istio
+	}
 	canonical := cmp.Or(w.Labels["service.istio.io/canonical-name"], w.Labels["app.kubernetes.io/name"], w.Labels["app"], name)
 	revision := cmp.Or(w.Labels["service.istio.io/canonical-revision"], w.Labels["app.kubernetes.io/version"], w.Labels["version"])
 	return fmt.Sprintf("%s;%s;%s;%s;%s", name, w.Ref.Namespace, canonical, revision, "Kubernetes")

@@ -8,6 +8,7 @@ import (
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 
+	"github.com/oarlock/oarlock/meshtest"
 	"github.com/oarlock/oarlock/xds"
 )
 
@@ -120,6 +121,7 @@ func (c *differ) until(what string, ok func() bool) {
 func (c *differ) has(ty xds.Type, name string) bool { return c.got[ty.URL()][name] != nil }
 
 func TestDifferences(t *testing.T) {
+	meshtest.NoLeaks(t)
 	s := xds.NewServer(xds.Options{})
 	conn := serve(t, s)
 	c := newDiffer(t, conn, "api-1", nil)

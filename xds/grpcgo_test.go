@@ -160,7 +160,7 @@ status: {podIP: 127.0.0.2}
 }
 
 // call is grpc-go's own xDS client: it finds echo by our server and asks for its health.
-func call(t *testing.T, server string, own *identity) error {
+func call(t *testing.T, server string, own *identity, opts ...grpc.CallOption) error {
 	t.Helper()
 	providers := "{}"
 	if own != nil {
@@ -184,7 +184,7 @@ func call(t *testing.T, server string, own *identity) error {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_, err = grpc_health_v1.NewHealthClient(conn).Check(timeout(t), &grpc_health_v1.HealthCheckRequest{})
+	_, err = grpc_health_v1.NewHealthClient(conn).Check(timeout(t), &grpc_health_v1.HealthCheckRequest{}, opts...)
 	return err
 }
 
@@ -277,7 +277,8 @@ func TestGRPCServer(t *testing.T) {
 		_ = g.Serve(lis)
 	}()
 	t.Cleanup(func() { g.Stop(); <-done })
-	if err := call(t, conn.Target(), &own); err != nil {
+	// The server closes connections until it knows how to listen.
+	if err := call(t, conn.Target(), &own, grpc.WaitForReady(true)); err != nil {
 		t.Errorf("with mTLS: %v", err)
 	}
 	plain, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))

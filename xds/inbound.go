@@ -115,36 +115,50 @@ func (t *Translator) virtualInbound(listens []resolve.Listen) *Resource {
 			Filters:          []*listenerv3.Filter{t.forward(blackHoleCluster, nil, false, target{cluster: blackHoleCluster})},
 		}},
 	}
-	var mutual, opaque []uint32 // ports on which TLS is looked for, and others that are named
-	sniffed := false            // ports that nobody names are looked at for TLS
-	noHTTP := []uint32{inboundPort}
+	tls, http := inspected{}, inspected{}
 	for _, l := range listens {
 		out.FilterChains = append(out.FilterChains, t.inboundChains(l)...)
-		switch {
-		case l.Port == 0:
-			sniffed = l.Mode != mesh.ModeDisable
-			continue
-		case l.Mode == mesh.ModeDisable:
-			opaque = append(opaque, l.Port)
-		default:
-			mutual = append(mutual, l.Port)
-		}
-		if t.legacy || l.Protocol.Class != resolve.ProtocolAuto {
-			noHTTP = append(noHTTP, l.Port)
-		}
+		tls.note(l.Port, l.Mode != mesh.ModeDisable)
+		http.note(l.Port, l.Mode != mesh.ModeStrict && l.Protocol.Class == resolve.ProtocolAuto && !t.legacy)
 	}
 	out.ListenerFilters = []*listenerv3.ListenerFilter{listenerFilter("envoy.filters.listener.original_dst", &origv3.OriginalDst{}, nil)}
-	const tlsInspector = "envoy.filters.listener.tls_inspector"
-	switch {
-	case sniffed:
-		out.ListenerFilters = append(out.ListenerFilters, listenerFilter(tlsInspector, &tlsinv3.TlsInspector{}, single(append(opaque, inboundPort))))
-	case len(mutual) > 0:
-		out.ListenerFilters = append(out.ListenerFilters, listenerFilter(tlsInspector, &tlsinv3.TlsInspector{}, allBut(mutual)))
+	if tls.rest || len(tls.on) > 0 {
+		out.ListenerFilters = append(out.ListenerFilters, listenerFilter(tlsInspector, &tlsinv3.TlsInspector{}, tls.except()))
 	}
-	if !t.legacy {
-		out.ListenerFilters = append(out.ListenerFilters, listenerFilter("envoy.filters.listener.http_inspector", &httpinv3.HttpInspector{}, single(noHTTP)))
+	if http.rest || len(http.on) > 0 {
+		out.ListenerFilters = append(out.ListenerFilters, listenerFilter(httpInspector, &httpinv3.HttpInspector{}, http.except()))
 	}
 	return t.store.add(virtualInbound, out)
+}
+
+const (
+	tlsInspector  = "envoy.filters.listener.tls_inspector"
+	httpInspector = "envoy.filters.listener.http_inspector"
+)
+
+// inspected says on which ports the first bytes are looked at.
+type inspected struct {
+	rest    bool // on those that nobody names
+	on, off []uint32
+}
+
+func (i *inspected) note(port uint32, look bool) {
+	switch {
+	case port == 0:
+		i.rest = look
+	case look:
+		i.on = append(i.on, port)
+	default:
+		i.off = append(i.off, port)
+	}
+}
+
+// except lists the ranges that are not looked at, the listener's own port among them.
+func (i *inspected) except() []*typev3.Int32Range {
+	if i.rest {
+		return single(append(i.off, inboundPort))
+	}
+	return allBut(i.on)
 }
 
 // detection is how long a connection may say nothing before it counts as one of a server-first protocol; zero waits for

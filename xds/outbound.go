@@ -130,6 +130,7 @@ func (sc *scope) listener(addr string, port uint32) *listenerv3.Listener {
 
 func (sc *scope) tcpListener(addr string, c *cluster) *Resource {
 	l := sc.listener(addr, c.port.Number)
+	l.ListenerFiltersTimeout = seconds(0) // nothing is looked at
 	l.FilterChains = []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{sc.toTCP(c)}}}
 	return sc.t.store.add(l.Name, l)
 }
@@ -171,7 +172,7 @@ func (sc *scope) matchesL4(v *mesh.VirtualService, m mesh.L4Match, port uint32) 
 // autoListener looks at the first bytes: what is HTTP goes by routes, what is not goes to the service.
 func (sc *scope) autoListener(addr string, c *cluster, table string) *Resource {
 	l := sc.listener(addr, c.port.Number)
-	l.ListenerFilters = []*listenerv3.ListenerFilter{listenerFilter("envoy.filters.listener.http_inspector", &httpinv3.HttpInspector{}, nil)}
+	l.ListenerFilters = []*listenerv3.ListenerFilter{listenerFilter(httpInspector, &httpinv3.HttpInspector{}, nil)}
 	l.FilterChains = []*listenerv3.FilterChain{sc.httpChain(l.Name, table, true)}
 	l.DefaultFilterChain = &listenerv3.FilterChain{Filters: []*listenerv3.Filter{sc.toTCP(c)}}
 	return sc.t.store.add(l.Name, l)
@@ -190,7 +191,7 @@ func (sc *scope) httpChain(stat, table string, match bool) *listenerv3.FilterCha
 func (sc *scope) anyListener(port uint32, a *anyListener) *Resource {
 	l := sc.listener(anyAddress, port)
 	if len(a.tls) > 0 {
-		l.ListenerFilters = append(l.ListenerFilters, listenerFilter("envoy.filters.listener.tls_inspector", &tlsinv3.TlsInspector{}, nil))
+		l.ListenerFilters = append(l.ListenerFilters, listenerFilter(tlsInspector, &tlsinv3.TlsInspector{}, nil))
 	}
 	seen := map[string]bool{}
 	for _, c := range a.tls {
@@ -207,7 +208,7 @@ func (sc *scope) anyListener(port uint32, a *anyListener) *Resource {
 	sniffs := !sc.t.legacy || a.fallback != nil || len(a.tls) > 0
 	if a.http {
 		if sniffs {
-			l.ListenerFilters = append(l.ListenerFilters, listenerFilter("envoy.filters.listener.http_inspector", &httpinv3.HttpInspector{}, nil))
+			l.ListenerFilters = append(l.ListenerFilters, listenerFilter(httpInspector, &httpinv3.HttpInspector{}, nil))
 		}
 		l.FilterChains = append(l.FilterChains, sc.httpChain(l.Name, fmt.Sprint(port), sniffs))
 	}

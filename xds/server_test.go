@@ -234,6 +234,7 @@ const (
 )
 
 func TestStateOfTheWorld(t *testing.T) {
+	meshtest.NoLeaks(t)
 	s := xds.NewServer(xds.Options{Log: slog.New(slog.DiscardHandler)})
 	conn := serve(t, s)
 	c := newSotw(t, conn, nodeOf("web-1"))

@@ -33,9 +33,9 @@ const (
 
 func alpnHTTP() []string { return []string{"istio-http/1.0", "istio-http/1.1", "istio-h2"} }
 
-// secret names a secret that the sidecar's own agent gives out.
+// secret names a secret that the sidecar's own agent gives out. It waits for the sidecar's own without an end.
 func secret(name string) *tlsv3.SdsSecretConfig {
-	return &tlsv3.SdsSecretConfig{Name: name, SdsConfig: &corev3.ConfigSource{
+	out := &tlsv3.SdsSecretConfig{Name: name, SdsConfig: &corev3.ConfigSource{
 		ConfigSourceSpecifier: &corev3.ConfigSource_ApiConfigSource{ApiConfigSource: &corev3.ApiConfigSource{
 			ApiType:             corev3.ApiConfigSource_GRPC,
 			TransportApiVersion: corev3.ApiVersion_V3,
@@ -43,9 +43,12 @@ func secret(name string) *tlsv3.SdsSecretConfig {
 				EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: secretFrom}}}},
 			SetNodeOnFirstMessageOnly: true,
 		}},
-		InitialFetchTimeout: seconds(0),
-		ResourceApiVersion:  corev3.ApiVersion_V3,
+		ResourceApiVersion: corev3.ApiVersion_V3,
 	}}
+	if name == secretOwn || name == secretRoots {
+		out.SdsConfig.InitialFetchTimeout = seconds(0)
+	}
+	return out
 }
 
 // nodeSource is the stream that the resource itself came by.
