@@ -57,7 +57,7 @@ type Options struct {
 // What Options mean when they are zero, and the bounds of what comes in.
 const (
 	DefaultFetchTimeout = 15 * time.Second
-	DefaultMaxBackoff   = 10 * time.Second
+	DefaultMaxBackoff   = 5 * time.Second
 	// MaxMessageSize bounds a response, in bytes; a larger one ends the stream.
 	MaxMessageSize = 64 << 20
 	// MaxResources bounds the resources of one type; more are refused.
@@ -65,6 +65,8 @@ const (
 
 	minBackoff     = 200 * time.Millisecond
 	connectTimeout = 10 * time.Second
+	// bufferSize is of a connection on which little is said.
+	bufferSize = 8 << 10
 	// keepAliveTime is above the five minutes that servers of gRPC tolerate unasked.
 	keepAliveTime    = 6 * time.Minute
 	keepAliveTimeout = 20 * time.Second
@@ -133,7 +135,7 @@ func New(o Options) (*Client, error) {
 }
 
 // Run subscribes until ctx ends, and again whenever the control plane was away; the configuration in force stays so
-// meanwhile. It returns nil once ctx ended and everything that it started has stopped.
+// meanwhile. It returns nil once ctx ended and everything that it started has stopped. It may be called once.
 func (c *Client) Run(ctx context.Context) error {
 	pause := minBackoff
 	for ctx.Err() == nil {
@@ -193,6 +195,7 @@ func (c *Client) dialOptions() []grpc.DialOption {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepAliveTime, Timeout: keepAliveTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
 		grpc.WithUserAgent("oarlock-proxy"),
+		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
 		// Neither a resolver's service config nor a proxy from the environment may choose another server.
 		grpc.WithDisableServiceConfig(),
 		grpc.WithNoProxy(),

@@ -297,6 +297,14 @@ func TestFollow(t *testing.T) {
 			t.Errorf("version %q", second.Version)
 		}
 		eventually(t, "acknowledged", func() bool { return c.Status().Acknowledged >= 5 })
+		versions := "2222"
+		if delta {
+			versions = "1211" // of the others nothing changed, so nothing was sent
+		}
+		eventually(t, "versions "+versions, func() bool {
+			v := c.Versions()
+			return len(v) == int(kinds) && v[ClusterType]+v[EndpointsType]+v[ListenerType]+v[RoutesType] == versions
+		})
 		if st := c.Status(); !st.Connected || !st.Applied || st.Refused != 0 || st.Err != nil {
 			t.Errorf("status %+v", st)
 		}

@@ -123,6 +123,19 @@ func (c *Client) Status() Status {
 	return c.status
 }
 
+// Versions gives, by type URL, the version of the last response that was acknowledged; none for a type without.
+func (c *Client) Versions() map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[string]string{}
+	for k, v := range c.versions {
+		if v != "" {
+			out[kind(k).url()] = v
+		}
+	}
+	return out
+}
+
 // Ignored counts, by name, what the resources in force have that the sidecar leaves out because it does no harm.
 func (c *Client) Ignored() map[string]int {
 	c.mu.Lock()
