@@ -4,7 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -36,10 +38,13 @@ func TestScripts(t *testing.T) {
 			// No mesh that runs on the machine is seen by a script, and a socket's path must be short.
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("XDG_RUNTIME_DIR", shortFolder(env))
+			env.Defer(func() { takeAllDown(env) })
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
+			case "mesh": // meshes run here
+				return runtime.GOOS == "linux", nil
 			case "root": // to whom a folder without permission is open
 				return os.Geteuid() == 0, nil
 			case "require": // what is missing on the machine is a failure
@@ -61,4 +66,20 @@ func shortFolder(env *testscript.Env) string {
 	}
 	env.Defer(func() { os.RemoveAll(dir) })
 	return dir
+}
+
+// takeAllDown ends the meshes that a script has left running.
+func takeAllDown(env *testscript.Env) {
+	if names, err := os.ReadDir(filepath.Join(env.WorkDir, "state", "oarlock", "meshes")); err != nil || len(names) == 0 {
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		env.T().Fatal(err)
+	}
+	down := exec.Command(self, "down", "--all")
+	down.Args[0], down.Env = "oarlock", env.Vars // by that name it is the command
+	if out, err := down.CombinedOutput(); err != nil {
+		env.T().Fatal(err, string(out))
+	}
 }

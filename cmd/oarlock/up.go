@@ -135,7 +135,7 @@ func (u *upRun) run(ctx context.Context) error {
 		return u.end(m)
 	}
 	if err == nil {
-		err = u.show(m, s)
+		err = u.show(ctx, m, s)
 	}
 	if err != nil {
 		return errors.Join(err, u.endQuietly(m))
@@ -193,10 +193,7 @@ func (m *runningMesh) firstStatus(ctx context.Context) (*api.Status, error) {
 		if err == nil || ctx.Err() != nil {
 			return s, err
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(readyLook):
-		}
+		pause(ctx, readyLook)
 	}
 }
 
@@ -263,10 +260,7 @@ func (u *upRun) ready(ctx context.Context, m *runningMesh) (*api.Status, error) 
 		if now.Sub(begin) > limit || now.Sub(better) > stillPatience {
 			break
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(readyLook):
-		}
+		pause(ctx, readyLook)
 	}
 	if last == nil && ctx.Err() == nil {
 		return nil, unreadable(fmt.Errorf("start mesh %s: its control plane gives no answer; its log is %s", m.name, m.paths.ControlLog()), "")
@@ -348,7 +342,7 @@ func readyWord(s *api.Status) string {
 }
 
 // show prints how the mesh is, and what to do with it.
-func (u *upRun) show(m *runningMesh, s *api.Status) error {
+func (u *upRun) show(ctx context.Context, m *runningMesh, s *api.Status) error {
 	a := u.app
 	if s == nil {
 		return unreadable(fmt.Errorf("start mesh %s: its control plane gives no answer", m.name), "")
@@ -356,11 +350,32 @@ func (u *upRun) show(m *runningMesh, s *api.Status) error {
 	if err := a.printStatus(s); err != nil {
 		return err
 	}
+	if u.demo != "" {
+		fmt.Fprintln(a.stdout)
+		if err := u.verdicts(ctx); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintf(a.stdout, "\nTry:\n")
 	for _, line := range u.tries(s) {
 		fmt.Fprintf(a.stdout, "  %s\n", clean(line))
 	}
 	return a.stdout.Flush()
+}
+
+// verdicts prints the table of tls-check. Conflicts are part of what a demo shows.
+func (u *upRun) verdicts(ctx context.Context) error {
+	a := *u.app // the flags that name the mesh are for this table alone
+	a.flags.mesh, a.flags.files = u.name, nil
+	l, err := a.loadRunning(ctx)
+	if err != nil {
+		return err
+	}
+	t := &tlsCheck{app: &a, format: "table", mesh: l}
+	if err := t.printTables(t.classes()); err != nil && asFailure(err, exitUnreadable).code != exitFindings {
+		return err
+	}
+	return nil
 }
 
 // tries lists three things to do, which can be pasted as they are.
@@ -392,23 +407,44 @@ func (u *upRun) stay(ctx context.Context, m *runningMesh) error {
 	if !u.owned {
 		word = "leaves it running"
 	}
-	u.app.note("\nmesh %s runs; Ctrl-C %s", m.name, word)
-	for {
+	fmt.Fprintln(u.app.stderr)
+	u.app.note("mesh %s runs; Ctrl-C %s", m.name, word)
+	for failures := 0; ; {
 		_, changed, err := m.engine.Running(ctx)
-		if err != nil && ctx.Err() == nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				u.app.note("mesh %s was taken down", m.name)
-				return nil
-			}
-			return unreadable(err, "")
-		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return u.end(m)
+		case errors.Is(err, fs.ErrNotExist):
+			u.app.note("mesh %s was taken down", m.name)
+			return nil
+		case err != nil: // it may be on its way down
+			if failures++; failures > silentLooks {
+				return unreadable(fmt.Errorf("run mesh %s: its engine gives no answer any more: %w", m.name, err), "oarlock down "+m.name)
+			}
+			closed := make(chan struct{})
+			close(closed)
+			changed = closed
+			pause(ctx, silentPause)
+		default:
+			failures = 0
 		}
 		select {
 		case <-ctx.Done():
 		case <-changed:
 		}
+	}
+}
+
+// How often and how long an engine may give no answer.
+const (
+	silentLooks = 30
+	silentPause = 100 * time.Millisecond
+)
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
