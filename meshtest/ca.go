@@ -1,6 +1,7 @@
 package meshtest
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"os"
@@ -44,11 +45,8 @@ func NewCA(t testing.TB, lis net.Listener, ttl time.Duration) *CA {
 			t.Fatal(err)
 		}
 	}
-	config, err := authority.ServerTLS(ca.Identity{Namespace: "istio-system", ServiceAccount: "istiod"}, CAServerName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := ca.NewService(authority, tokens, ca.ServiceOptions{Log: log}).Server(config)
+	c := &CA{Authority: authority, Tokens: tokens, Address: lis.Addr().String(), t: t, dir: t.TempDir()}
+	server := ca.NewService(authority, tokens, ca.ServiceOptions{Log: log}).Server(c.ServerTLS())
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(lis) }()
 	t.Cleanup(func() {
@@ -57,10 +55,19 @@ func NewCA(t testing.TB, lis net.Listener, ttl time.Duration) *CA {
 			t.Errorf("serve CSRs: %v", err)
 		}
 	})
-	c := &CA{Authority: authority, Tokens: tokens, Address: lis.Addr().String(), t: t, dir: t.TempDir()}
 	c.RootsFile = filepath.Join(c.dir, ca.RootFile)
 	c.WriteRoots()
 	return c
+}
+
+// ServerTLS is for a server of the control plane, whose name is [CAServerName].
+func (c *CA) ServerTLS() *tls.Config {
+	c.t.Helper()
+	config, err := c.Authority.ServerTLS(ca.Identity{Namespace: "istio-system", ServiceAccount: "istiod"}, CAServerName)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return config
 }
 
 // WriteRoots writes today's trust bundle.

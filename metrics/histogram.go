@@ -6,17 +6,14 @@ import "time"
 var boundaries = [...]float64{0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000,
 	1800000, 3600000}
 
-// bounds are boundaries in the unit that a histogram counts in.
-type bounds [len(boundaries)]int64
-
 // durationBounds are boundaries in nanoseconds, sizeBounds in bytes.
 var (
 	durationBounds = scaled(int64(time.Millisecond))
 	sizeBounds     = scaled(1)
 )
 
-func scaled(unit int64) bounds {
-	var b bounds
+func scaled(unit int64) []int64 {
+	b := make([]int64, len(boundaries))
 	for i, v := range boundaries {
 		b[i] = int64(v * float64(unit)) // half a byte is none
 	}
@@ -29,8 +26,8 @@ type histogram struct {
 	sum     Counter
 }
 
-// observe counts a value that is not negative.
-func (h *histogram) observe(v int64, b *bounds) {
+// observe counts a value that is not negative, by boundaries in the unit that the histogram counts in.
+func (h *histogram) observe(v int64, b []int64) {
 	lo, hi := 0, len(b)
 	for lo < hi {
 		if mid := (lo + hi) / 2; v <= b[mid] {

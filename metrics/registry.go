@@ -185,9 +185,9 @@ func (q *Request) Observe(d time.Duration, requestBytes, responseBytes int64) {
 		q = q.registry.reviveRequest(q)
 	}
 	q.touch()
-	q.http.duration.observe(max(int64(d), 0), &durationBounds)
-	q.http.request.observe(max(requestBytes, 0), &sizeBounds)
-	q.http.response.observe(max(responseBytes, 0), &sizeBounds)
+	q.http.duration.observe(max(int64(d), 0), durationBounds)
+	q.http.request.observe(max(requestBytes, 0), sizeBounds)
+	q.http.response.observe(max(responseBytes, 0), sizeBounds)
 	q.known.requests.Inc()
 }
 

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/oarlock/oarlock/bootstrap"
-	"github.com/oarlock/oarlock/ca"
 	"github.com/oarlock/oarlock/meshtest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -48,10 +47,7 @@ type adsServer struct {
 
 func newADS(t testing.TB, authority *meshtest.CA) *adsServer {
 	t.Helper()
-	c, err := authority.Authority.ServerTLS(ca.Identity{Namespace: "istio-system", ServiceAccount: "istiod"}, meshtest.CAServerName)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := authority.ServerTLS()
 	c.ClientAuth = tls.RequestClientCert
 	a := &adsServer{t: t, changed: make(chan struct{}), byType: map[string][]json.RawMessage{}}
 	a.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(c)))
