@@ -29,17 +29,13 @@ const (
 )
 
 // TestFabricTrial is not a test but the child of FabricSupport.
-func TestFabricTrial(t *testing.T) {
+func TestFabricTrial(*testing.T) {
 	RunFabricTrial()
-	t.Skip("started by FabricSupport only")
 }
 
 // needFabric skips where the kernel forbids it.
 func needFabric(t *testing.T) (rootless bool) {
 	t.Helper()
-	if os.Getenv(insideEnv) != "" {
-		t.Skip("inside a fabric already")
-	}
 	ok, rootless, reason := fabricSupport("trial", "-test.run=^TestFabricTrial$")
 	if !ok {
 		t.Skipf("no transparent capture here: %s", reason)
@@ -108,7 +104,7 @@ func both(t *testing.T, run func(t *testing.T, rootless bool)) {
 		top, _, _ := strings.Cut(t.Name(), "/")
 		cmd := exec.CommandContext(ctx, "/proc/self/exe", "-test.run=^"+top+"$", "-test.v")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, Pdeathsig: syscall.SIGKILL}
-		cmd.Env = append(os.Environ(), "TMPDIR="+foldersOf(t, nobody))
+		cmd.Env = append(os.Environ(), "TMPDIR="+foldersOf(t, nobody), runEnv+"=")
 		cmd.Dir = "/"
 		out, err := cmd.CombinedOutput()
 		t.Logf("as nobody:\n%s", out)
@@ -176,8 +172,11 @@ func reachable(t *testing.T, l net.Listener) string {
 	return ""
 }
 
-// leftovers are what a fabric could leave behind: devices of the machine's network, network namespaces that processes are
-// in, files of ours.
+// runEnv marks every process that comes of one run of a test. Others may run fabrics on this machine meanwhile.
+const runEnv = "OARLOCK_TEST_RUN"
+
+// leftovers are what a fabric could leave behind: devices and mounts of the machine, and processes of this run, which alone
+// could keep a network alive.
 func leftovers(t *testing.T) []string {
 	t.Helper()
 	devices, err := net.Interfaces()
@@ -188,22 +187,26 @@ func leftovers(t *testing.T) []string {
 	for _, d := range devices {
 		out = append(out, "device "+d.Name)
 	}
-	links, err := filepath.Glob("/proc/[0-9]*/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, l := range links {
-		if ns, err := os.Readlink(l); err == nil {
-			out = append(out, ns)
-		}
-	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	out = append(out, fmt.Sprintf("mounts %d", strings.Count(string(mounts), "\n")))
+	if os.Getenv(runEnv) == "" {
+		t.Setenv(runEnv, fmt.Sprintf("%s-%d", t.Name(), os.Getpid()))
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range processes {
+		env, err := os.ReadFile(name)
+		if err == nil && strings.Contains("\x00"+string(env), "\x00"+runEnv+"="+os.Getenv(runEnv)+"\x00") {
+			out = append(out, "process "+name)
+		}
+	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // upstreamDNS serves one name of the world, on loopback.
@@ -264,7 +267,7 @@ func TestFabricKilled(t *testing.T) {
 // TestLivingFabric is the engine that TestFabricKilled kills.
 func TestLivingFabric(t *testing.T) {
 	if os.Getenv("OARLOCK_TEST_LIVE") == "" {
-		t.Skip("started by TestFabricKilled only")
+		return
 	}
 	f := newTestFabric(t, nil)
 	for i := range 3 {

@@ -29,7 +29,7 @@ func TestFabricChild(t *testing.T) {
 	var err error
 	switch role := os.Getenv(childRole); role {
 	case "":
-		t.Skip("started by other tests only")
+		return
 	case "sidecar":
 		err = carryingSidecar()
 	case "web":
