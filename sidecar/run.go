@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,7 +188,21 @@ func (s *sidecar) apply(c *proxy.Config) error {
 		return err
 	}
 	s.config.Store(c)
+	s.forget(c)
 	return nil
+}
+
+// forget drops the statistics of listeners and clusters that a configuration does not have any more, so that a mesh whose
+// services come and go does not fill the sidecar.
+func (s *sidecar) forget(c *proxy.Config) {
+	listeners, clusters := map[string]bool{}, map[string]bool{}
+	for _, l := range c.Listeners {
+		listeners[strings.ReplaceAll(l.Address.String(), ":", "_")] = true // as Envoy writes it, and package proxy
+	}
+	for _, cl := range c.Clusters {
+		clusters[cl.Name] = true
+	}
+	s.series.Forget(listeners, clusters)
 }
 
 // stop waits for the end of ctx, or to be told to drain, and finishes what is under way. Told to drain, it goes on to

@@ -222,6 +222,11 @@ func TestControlPlane(t *testing.T) {
 	if status, _ := fetch(t, url); status != 200 {
 		t.Errorf("after a broken configuration: %d", status)
 	}
+	p.client.want("/stats", "cluster.api.upstream_cx_total: ", "listener.127.0.0.1_")
+	ads.say(json.RawMessage(`{}`))
+	eventually(t, "forgotten", func() bool { _, body := p.client.get("/stats"); return !strings.Contains(body, "cluster.api.") })
+	ads.say(static)
+	eventually(t, "through again", func() bool { status, _ := fetch(t, url); return status == 200 })
 	ads.server.Stop()
 	eventually(t, "alone", func() bool {
 		_, body := p.client.get("/stats/prometheus")
