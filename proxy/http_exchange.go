@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"io"
 	"sync"
 	"time"
 
@@ -251,10 +252,11 @@ func (x *exchange) hold() bool {
 	if b.kind == sizedBody && b.left <= maxReplay && !x.req.expect {
 		src = &x.fromClient
 	}
-	for n := 0; !b.over(); x.held = x.holdBuf[:n] {
+	for n := 0; !b.over(); {
 		m, err := b.read(in, x.holdBuf[n:maxReplay], src)
 		n += m
-		if err != nil {
+		x.held = x.holdBuf[:n]
+		if err != nil && err != io.EOF {
 			x.badBody(err)
 			return false
 		}

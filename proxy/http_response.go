@@ -140,15 +140,9 @@ func (x *exchange) cut(err error) {
 		x.flags = x.flags&^accesslog.UpstreamConnectionTermination | accesslog.UpstreamProtocolError
 		x.details = "upstream_reset_after_response_started{protocol_error}"
 	}
-	if u := x.upload; u != nil && !u.over.Load() {
-		select {
-		case <-u.done:
-			if u.err != nil {
-				x.flags &^= accesslog.UpstreamConnectionTermination
-				x.gone()
-			}
-		default:
-		}
+	if u := x.upload; u != nil && u.broken.Load() {
+		x.flags &^= accesslog.UpstreamConnectionTermination
+		x.gone()
 	}
 	if !x.chunks && x.resp.length < 0 {
 		reset(x.c.d.conn)

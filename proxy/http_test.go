@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -86,6 +85,7 @@ func plainProxy(t testing.TB, backend netip.AddrPort, change func(*proxy.HTTPMan
 func raw(t testing.TB, at netip.AddrPort, request string) string {
 	t.Helper()
 	c := dial(t, at)
+	defer c.Close()
 	c.SetDeadline(time.Now().Add(10 * time.Second))
 	go io.WriteString(c, request)
 	b, err := io.ReadAll(c)
@@ -191,5 +191,3 @@ func TestHTTPKeepAliveAndPipelining(t *testing.T) {
 		t.Errorf("after Connection: close: %v", err)
 	}
 }
-
-var _ net.Conn

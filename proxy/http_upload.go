@@ -11,7 +11,10 @@ type upload struct {
 	done  chan struct{} // closed at its end
 	err   error         // of the client: it went away, or what it sent is no body
 	moved atomic.Int64  // unix nanoseconds of the last progress
+	last  atomic.Bool   // all of it was read
 	over  atomic.Bool   // all of it was sent
+	// broken is set, before anybody is woken, where err is.
+	broken atomic.Bool
 }
 
 // startUpload sends the rest of the body while the response is waited for. endUpload has to follow.
@@ -31,9 +34,11 @@ func (x *exchange) runUpload(u *upload, up *upConn) {
 		n, err := x.body.read(&x.c.in, x.holdBuf[chunkRoom:len(x.holdBuf)-chunkRoom], &x.fromClient)
 		if err != nil && err != io.EOF {
 			u.err = err
+			u.broken.Store(true)
 			up.conn.Close() // wakes whoever waits for the response
 			return
 		}
+		u.last.Store(x.body.over())
 		part := x.holdBuf[chunkRoom : chunkRoom+n]
 		if x.body.kind == chunkedBody {
 			part = appendChunk(x.holdBuf[:chunkRoom+n], n)
@@ -52,11 +57,22 @@ func (x *exchange) runUpload(u *upload, up *upConn) {
 	}
 }
 
-// endUpload waits for the upload, and breaks it off if it is not over.
+// lastPart is how long the last part of a body may be on its way when the response is there already.
+const lastPart = time.Second
+
+// endUpload waits for the upload, and breaks it off if the client has still to send some of it.
 func (x *exchange) endUpload() {
 	u := x.upload
 	if u == nil {
 		return
+	}
+	if u.last.Load() {
+		timer := time.NewTimer(lastPart)
+		select {
+		case <-u.done:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 	select {
 	case <-u.done:
@@ -64,6 +80,7 @@ func (x *exchange) endUpload() {
 		x.up.conn.Close()
 		x.c.in.readAt(time.Unix(1, 0))
 		<-u.done
+		x.keep = false
 	}
 	if !u.over.Load() {
 		x.keep = false

@@ -239,14 +239,8 @@ func (x *exchange) readResponseHead(sendErr error) *failedTry {
 // lost names the failure of a connection on which the response was waited for.
 func (x *exchange) lost(err error, begun bool, sendErr error) *failedTry {
 	x.now = time.Now()
-	if u := x.upload; u != nil {
-		select {
-		case <-u.done:
-			if u.err != nil {
-				return &failedTry{client: true}
-			}
-		default:
-		}
+	if u := x.upload; u != nil && u.broken.Load() {
+		return &failedTry{client: true}
 	}
 	switch {
 	case err == errClientGone:
