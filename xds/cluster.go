@@ -128,7 +128,10 @@ func (t *Translator) outbound(c *cluster) *clusterv3.Cluster {
 		out.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: nodeSource(), ServiceName: c.name}
 	case clusterv3.Cluster_STRICT_DNS:
 		out.LoadAssignment = t.assignment(c)
+		// The newer way to say it is an extension of its own, which Istio does not use either.
+		//lint:ignore SA1019 as Istio has it
 		out.RespectDnsTtl = true
+		//lint:ignore SA1019 as Istio has it
 		out.DnsRefreshRate = seconds(60)
 		out.DnsLookupFamily = clusterv3.Cluster_V4_ONLY
 	}
@@ -156,7 +159,7 @@ func (t *Translator) balancer(simple string) clusterv3.Cluster_LbPolicy {
 }
 
 func limit(n *uint32) uint32 {
-	if n == nil {
+	if n == nil || *n == 0 {
 		return unlimited
 	}
 	return *n

@@ -19,7 +19,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	grpcstatus "google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/meshtest"
@@ -466,10 +465,4 @@ status: {podIP: 10.244.0.9}
 	}
 	s.Set(next)
 	wait(t, s, next.Snapshot().Version, 1)
-}
-
-func grpcNode(pod string) *corev3.Node {
-	n := nodeOf(pod)
-	n.Metadata = &structpb.Struct{Fields: map[string]*structpb.Value{"GENERATOR": structpb.NewStringValue("grpc")}}
-	return n
 }

@@ -2,7 +2,7 @@ package xds
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rawv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/raw_buffer/v3"
@@ -72,6 +72,7 @@ func validation(roots string, names []*matcherv3.StringMatcher) *tlsv3.CommonTls
 
 // peerNames uses the older field, which has no type of name, as Istio does; every client reads it.
 func peerNames(names []*matcherv3.StringMatcher) *tlsv3.CertificateValidationContext {
+	//lint:ignore SA1019 as Istio has it
 	return &tlsv3.CertificateValidationContext{MatchSubjectAltNames: names}
 }
 
@@ -110,12 +111,21 @@ func (t *Translator) serverTLS(alpn ...string) *corev3.TransportSocket {
 		TypedConfig: t.part(fmt.Sprint("server ", alpn), func() proto.Message { return t.serverContext(alpn) })}}
 }
 
+// knownSuites are the suites of TLS 1.2 that Envoy and crypto/tls both have; Istio leaves out others too.
+func knownSuites() []string {
+	return []string{
+		"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
+		"ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA",
+		"ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA", "AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA",
+	}
+}
+
 func (t *Translator) serverContext(alpn []string) proto.Message {
 	params := versions()
 	if t.r.ServerMinVersion() == "1.3" {
 		params.TlsMinimumProtocolVersion = tlsv3.TlsParameters_TLSv1_3
 	}
-	params.CipherSuites = t.snap.Config.CipherSuites
+	params.CipherSuites = slices.DeleteFunc(slices.Clone(t.snap.Config.CipherSuites), func(s string) bool { return !slices.Contains(knownSuites(), s) })
 	if len(params.CipherSuites) == 0 {
 		params.CipherSuites = []string{
 			"ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -162,8 +172,8 @@ func (t *Translator) meshTLS(c *cluster) *corev3.TransportSocket {
 	})
 }
 
-// foreignTLS is SIMPLE or MUTUAL with what a rule names: files, or a Secret of Kubernetes. Without caCertificates the
-// current dialect believes the machine's roots, and the legacy ones anybody.
+// foreignTLS is SIMPLE or MUTUAL with the files that a rule names. Without caCertificates the current dialect believes the
+// machine's roots, and the legacy ones anybody.
 func (t *Translator) foreignTLS(c *cluster) *corev3.TransportSocket {
 	b := c.TLS
 	common := &tlsv3.CommonTlsContext{TlsParams: versions()}
@@ -172,9 +182,6 @@ func (t *Translator) foreignTLS(c *cluster) *corev3.TransportSocket {
 	}
 	own, roots := "file-cert:"+b.ClientCertificate+"~"+b.PrivateKey, ""
 	switch {
-	case b.CredentialName != "":
-		own = "kubernetes://" + strings.TrimPrefix(b.CredentialName, "configmap://")
-		roots = own + "-cacert"
 	case b.CACertificates != "":
 		roots = "file-root:" + b.CACertificates
 	case !t.legacy:

@@ -242,6 +242,9 @@ func (t *Translator) newScope(n Node) *scope {
 
 func (sc *scope) addPort(s *mesh.Service, p *mesh.Port) {
 	k, ok := sc.t.r.Cluster(sc.client, s, p, "")
+	if ok && secretive(k) {
+		return
+	}
 	if !ok || sc.byPort[portKey{s.Hostname, p.Number, ""}] != nil {
 		return
 	}
@@ -250,10 +253,16 @@ func (sc *scope) addPort(s *mesh.Service, p *mesh.Port) {
 		return
 	}
 	for _, name := range sc.t.r.Subsets(sc.client, s) {
-		if k, ok := sc.t.r.Cluster(sc.client, s, p, name); ok {
+		if k, ok := sc.t.r.Cluster(sc.client, s, p, name); ok && !secretive(k) {
 			sc.add(s, p, k)
 		}
 	}
+}
+
+// secretive says whether a cluster would need a Secret of Kubernetes, which no sidecar gets from here: such a cluster does
+// not exist, and what is sent there is answered with 503. Plaintext would be worse.
+func secretive(k resolve.Cluster) bool {
+	return k.TLS != nil && k.TLS.CredentialName != "" && (k.Sends == mesh.ClientSimple || k.Sends == mesh.ClientMutual)
 }
 
 func (sc *scope) add(s *mesh.Service, p *mesh.Port, k resolve.Cluster) {

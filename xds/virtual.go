@@ -2,6 +2,7 @@ package xds
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -73,7 +74,7 @@ func (sc *scope) rules(v *mesh.VirtualService, port uint32) []*routev3.Route {
 		}
 		for k := range h.Match {
 			m := &h.Match[k]
-			if m.Port != 0 && m.Port != port || !sc.isSource(m.Gateways, m.SourceLabels, m.SourceNamespace) {
+			if !possible(m) || m.Port != 0 && m.Port != port || !sc.isSource(m.Gateways, m.SourceLabels, m.SourceNamespace) {
 				continue
 			}
 			if r := sc.rule(v, h, m, port); r != nil {
@@ -98,6 +99,58 @@ func (sc *scope) isSource(gateways []string, labels map[string]string, namespace
 	return namespace == "" || namespace == w.Ref.Namespace
 }
 
+// possible says whether a match can hold at all: what sidecars take in is http, and an expression that cannot be read holds
+// for nothing. Sent on, one such expression would make a client refuse every route.
+func possible(m *mesh.HTTPMatch) bool {
+	list := []*mesh.StringMatch{m.URI, m.Scheme, m.Method, m.Authority}
+	for _, named := range [][]mesh.NamedMatch{m.Headers, m.WithoutHeaders, m.QueryParams} {
+		for i := range named {
+			list = append(list, &named[i].StringMatch)
+		}
+	}
+	for _, is := range list {
+		if is != nil && is.Op == mesh.MatchRegex {
+			if _, err := regexp.Compile(is.Value); err != nil {
+				return false
+			}
+		}
+	}
+	return m.Scheme == nil || holds(*m.Scheme, "http")
+}
+
+func holds(is mesh.StringMatch, text string) bool {
+	switch is.Op {
+	case mesh.MatchExact:
+		return is.Value == text
+	case mesh.MatchPrefix:
+		return strings.HasPrefix(text, is.Value)
+	case mesh.MatchRegex:
+		ok, _ := regexp.MatchString("^(?:"+is.Value+")$", text)
+		return ok
+	}
+	return true
+}
+
+// queryPattern says of a whole request target that it has a query parameter; the sidecar reads no parameters.
+func queryPattern(q mesh.NamedMatch) string {
+	value := "(?:=[^&]*)?"
+	switch q.Op {
+	case mesh.MatchExact:
+		value = "=" + regexp.QuoteMeta(q.Value)
+	case mesh.MatchPrefix:
+		value = "=" + regexp.QuoteMeta(q.Value) + "[^&]*"
+	case mesh.MatchRegex:
+		value = "=(?:" + q.Value + ")"
+	}
+	return `[^?]*\?(?:.*&)?` + regexp.QuoteMeta(q.Name) + value + "(?:&.*)?"
+}
+
+// notHere answers for a rule that a sidecar would refuse, so that the other rules go on.
+func notHere(v *mesh.VirtualService, field string) *routev3.DirectResponseAction {
+	return &routev3.DirectResponseAction{Status: 501, Body: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{
+		InlineString: v.Ref.String() + ": " + field + " is not supported\n"}}}
+}
+
 // rule is one rule under one match; nil where it does nothing that is known here.
 func (sc *scope) rule(v *mesh.VirtualService, h *mesh.HTTPRoute, m *mesh.HTTPMatch, port uint32) *routev3.Route {
 	out := &routev3.Route{
@@ -110,9 +163,14 @@ func (sc *scope) rule(v *mesh.VirtualService, h *mesh.HTTPRoute, m *mesh.HTTPMat
 		out.Name = strings.TrimPrefix(h.Name+"."+m.Name, ".")
 	}
 	switch {
+	case h.Rewrite != nil && h.Rewrite.Regex != "":
+		out.Action = &routev3.Route_DirectResponse{DirectResponse: notHere(v, "rewrite.uriRegexRewrite")}
 	case h.Redirect != nil:
 		out.Action = &routev3.Route_Redirect{Redirect: redirect(h.Redirect)}
 	case h.DirectResponse != nil:
+		if h.DirectResponse.Status < 200 || h.DirectResponse.Status > 599 {
+			return nil
+		}
 		d := &routev3.DirectResponseAction{Status: h.DirectResponse.Status}
 		if h.DirectResponse.Body != "" {
 			d.Body = &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: h.DirectResponse.Body}}
@@ -145,9 +203,6 @@ func (sc *scope) action(h *mesh.HTTPRoute, to []target) *routev3.RouteAction {
 	}
 	if rw := h.Rewrite; rw != nil {
 		a.PrefixRewrite = rw.URI
-		if rw.Regex != "" {
-			a.RegexRewrite = &matcherv3.RegexMatchAndSubstitute{Pattern: &matcherv3.RegexMatcher{Regex: rw.Regex}, Substitution: rw.Replacement}
-		}
 		if rw.Authority != "" {
 			a.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: rw.Authority}
 		}
@@ -212,7 +267,7 @@ func pathMatch(m *mesh.HTTPMatch) *routev3.RouteMatch {
 	for _, special := range []struct {
 		name string
 		is   *mesh.StringMatch
-	}{{":scheme", m.Scheme}, {":method", m.Method}, {":authority", m.Authority}} {
+	}{{":method", m.Method}, {":authority", m.Authority}} {
 		if special.is != nil {
 			out.Headers = append(out.Headers, headerMatch(special.name, *special.is, false))
 		}
@@ -224,13 +279,7 @@ func pathMatch(m *mesh.HTTPMatch) *routev3.RouteMatch {
 		out.Headers = append(out.Headers, headerMatch(h.Name, h.StringMatch, true))
 	}
 	for _, q := range m.QueryParams {
-		p := &routev3.QueryParameterMatcher{Name: q.Name}
-		if s := stringMatch(q.StringMatch); s != nil {
-			p.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_StringMatch{StringMatch: s}
-		} else {
-			p.QueryParameterMatchSpecifier = &routev3.QueryParameterMatcher_PresentMatch{PresentMatch: true}
-		}
-		out.QueryParameters = append(out.QueryParameters, p)
+		out.Headers = append(out.Headers, headerMatch(":path", mesh.StringMatch{Op: mesh.MatchRegex, Value: queryPattern(q)}, false))
 	}
 	return out
 }
