@@ -54,7 +54,7 @@ func (p *Proxy) bind(next *state) error {
 }
 
 func (p *Proxy) listen(at netip.AddrPort) (net.Listener, error) {
-	lc := net.ListenConfig{Control: listenControl, KeepAlive: 30 * time.Second}
+	lc := net.ListenConfig{Control: listenControl, KeepAlive: acceptKeepAlive}
 	l, err := lc.Listen(p.ctx, "tcp", at.String())
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", at, err)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -60,14 +61,25 @@ func getsockopt(fd, level int, into unsafe.Pointer, size *uint32) error {
 // swap reads a port in network byte order; Linux meshes run on little-endian machines (amd64, arm64).
 func swap(p uint16) uint16 { return p<<8 | p>>8 }
 
-// listenControl lets a new process listen where the one before it has just ended.
+// acceptKeepAlive leaves accepted connections as they are: they have keep-alive from the listening socket, which saves four
+// system calls for each.
+const acceptKeepAlive = -1
+
+// keepAliveSeconds is how long a connection is silent before it is asked whether it lives, and between two questions.
+const keepAliveSeconds = 30
+
+// listenControl lets a new process listen where the one before it has just ended, and sets keep-alive for what is accepted.
 func listenControl(_, _ string, c syscall.RawConn) error {
 	var err error
-	cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
-	if cerr != nil {
-		return cerr
-	}
-	return err
+	cerr := c.Control(func(fd uintptr) {
+		err = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveSeconds),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveSeconds),
+		)
+	})
+	return errors.Join(cerr, err)
 }
 
 // dialControl marks our own connections, so that redirection leaves them alone; nil where there is no mark.
