@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -263,5 +264,35 @@ func TestStopOfNothing(t *testing.T) {
 	}
 	if _, err := PathsOf("../x"); err == nil {
 		t.Error("a name that climbs is taken")
+	}
+}
+
+// TestNumbersComeAgain: a process that has the number of a recorded one is not it.
+func TestNumbersComeAgain(t *testing.T) {
+	self := identify(os.Getpid())
+	if !self.alive() {
+		t.Fatal("this process does not live")
+	}
+	for _, other := range []processID{{self.PID, self.Start + 1, self.Boot}, {self.PID, self.Start, "another boot"}, {}} {
+		if other.alive() {
+			t.Errorf("%+v lives", other)
+		}
+		other.kill(0)
+	}
+	cmd := exec.Command("sleep", "100")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id := identify(cmd.Process.Pid)
+	wrong := id
+	wrong.Start++
+	wrong.kill(9)
+	if !id.alive() {
+		t.Error("another process was killed")
+	}
+	id.kill(9)
+	_ = cmd.Wait()
+	if id.alive() {
+		t.Error("it lives on")
 	}
 }
