@@ -77,14 +77,29 @@ func (x *exchange) endUpload() {
 	select {
 	case <-u.done:
 	default:
-		x.up.conn.Close()
-		x.c.in.readAt(time.Unix(1, 0))
-		<-u.done
-		x.keep = false
+		x.breakUpload(u)
 	}
 	if !u.over.Load() {
 		x.keep = false
 	}
+}
+
+// breakUpload wakes the upload from whatever it waits for. It may be about to set a deadline of its own, so once is not
+// enough.
+func (x *exchange) breakUpload(u *upload) {
+	x.up.conn.Close()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for done := false; !done; {
+		x.c.in.conn.SetReadDeadline(time.Unix(1, 0))
+		select {
+		case <-u.done:
+			done = true
+		case <-again.C:
+		}
+	}
+	x.c.in.readUntil = time.Unix(1, 0)
+	x.keep = false
 }
 
 // uploading says whether the body is still on its way.
