@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -339,6 +340,9 @@ func TestExport(t *testing.T) {
 	}
 	if rec.ID != "spiffe://cluster.local/ns/shop/sa/web" || rec.Serial == "" || time.Since(rec.Time) > time.Minute {
 		t.Errorf("audit record %+v", rec)
+	}
+	if runtime.GOOS == "linux" && (rec.UID != os.Getuid() || rec.PID != os.Getpid()) {
+		t.Errorf("the export went to user %d and process %d, it says; want %d and %d", rec.UID, rec.PID, os.Getuid(), os.Getpid())
 	}
 	if uid, pid := peerOf(nil); uid != -1 || pid != -1 {
 		t.Errorf("no connection has user %d and process %d", uid, pid)

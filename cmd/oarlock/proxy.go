@@ -27,12 +27,14 @@ The exit status is 0 after an orderly stop, 2 if FILE makes no sense.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runProxy(cmd, file) },
 	}
 	cmd.Flags().StringVar(&file, "bootstrap", "", "what to start from, in `FILE`")
-	must(cmd.MarkFlagRequired("bootstrap"))
 	must(cmd.MarkFlagFilename("bootstrap", "json"))
 	return cmd
 }
 
 func runProxy(cmd *cobra.Command, file string) error {
+	if file == "" {
+		return usage(errors.New("run proxy: --bootstrap FILE is missing"), "oarlock proxy --help")
+	}
 	sidecars.Tune()
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
