@@ -298,7 +298,7 @@ func shortDir(t *testing.T) string {
 // await waits until the mesh is as wanted.
 func await(t *testing.T, c *Client, what string, is func(*mesh.Running) bool) *mesh.Running {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	for {
 		r, changed, err := c.Running(ctx)
@@ -314,7 +314,7 @@ func await(t *testing.T, c *Client, what string, is func(*mesh.Running) bool) *m
 			for _, p := range r.Pods {
 				t.Logf("%s: %s, ready %v, %d restarts: %s", p.Workload.Ref, p.Phase, p.Ready, p.Restarts, p.Reason)
 			}
-			t.Fatalf("waited 15 s until %s", what)
+			t.Fatalf("waited a minute until %s", what)
 		}
 	}
 }
