@@ -16,13 +16,18 @@ func (p *Plane) wakeFeed() {
 	}
 }
 
-// fed is what the engine was last given.
+// fed is what the engine was last given, and what was last kept for a restart.
 type fed struct {
 	manifests, bundle string // versions
+	kept              string // version of the manifests
 }
 
+// headStart is how long a change of policy may take to the sidecars before the engine is told too: planning every pod
+// would take the processors away from what somebody waits for.
+const headStart = 200 * time.Millisecond
+
 // feed tells the engine what to run, and gives it roots and tokens, until ctx ends. What the engine does not take is told
-// again.
+// again. It also keeps what was taken for a restart.
 func (p *Plane) feed(ctx context.Context) {
 	var last fed
 	pause := firstPause
@@ -39,6 +44,10 @@ func (p *Plane) feed(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Stop()
+		p.letPass(ctx)
+		if err := p.keep(&last); err != nil {
+			p.log.Warn("manifests that were taken cannot be kept for a restart", "error", err)
+		}
 		if err := p.feedOnce(ctx, &last); err != nil && ctx.Err() == nil {
 			p.log.Warn("engine does not take the snapshot", "error", err)
 			sleep(ctx, pause)
@@ -65,14 +74,41 @@ func (p *Plane) feedOnce(ctx context.Context, last *fed) error {
 	snap := p.taken.snap
 	p.mu.Unlock()
 	bundle, _ := p.authority.Bundle()
-	now := fed{snap.Version, bundle.Version}
-	if *last == now && p.untilRenewal() > 0 {
+	if last.manifests == snap.Version && last.bundle == bundle.Version && p.untilRenewal() > 0 {
 		return nil
 	}
 	if err := p.opt.Engine.Apply(ctx, snap, Settings{Roots: bundle.PEM(), Token: p.token}); err != nil {
 		return err
 	}
-	*last = now
+	last.manifests, last.bundle = snap.Version, bundle.Version
+	return nil
+}
+
+// letPass waits until the sidecars that are connected have what is published, for a moment at most.
+func (p *Plane) letPass(ctx context.Context) {
+	p.mu.Lock()
+	version := versionOf(p.published)
+	p.mu.Unlock()
+	if version == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, headStart)
+	defer cancel()
+	_, _, _ = p.xds.Wait(ctx, version) // whatever comes of it, the engine is next
+}
+
+// keep writes what is taken to the state folder.
+func (p *Plane) keep(last *fed) error {
+	p.mu.Lock()
+	t := p.taken
+	p.mu.Unlock()
+	if t.snap.Version == last.kept {
+		return nil
+	}
+	if err := p.saveTaken(&t); err != nil {
+		return err
+	}
+	last.kept = t.snap.Version
 	return nil
 }
 

@@ -160,8 +160,13 @@ func (p *Plane) expected() []mesh.Ref {
 	return out
 }
 
-// wait waits until a version is in force everywhere, or for ctx, and says how far it is then.
+// recount is how often sidecars that are not connected are looked for.
+const recount = 10 * time.Millisecond
+
+// wait waits until a version is in force everywhere, until all that do not have it have refused it, or for ctx, and says
+// how far it is then.
 func (p *Plane) wait(ctx context.Context, version string) *api.Sync {
+	_, _, err := p.xds.Wait(ctx, version) // those that are connected; what came of it is counted below
 	for {
 		changed := p.xds.Changed()
 		nodes := p.nodes()
@@ -169,10 +174,11 @@ func (p *Plane) wait(ctx context.Context, version string) *api.Sync {
 		c, missing := p.missing(nodes, version)
 		since := p.versions.times[version]
 		p.mu.Unlock()
-		if len(missing) == 0 || ctx.Err() != nil {
+		if len(missing) == 0 || err != nil || ctx.Err() != nil {
 			return &api.Sync{Head: head("Sync"), Snapshot: version, Coverage: c, Missing: missing,
 				Elapsed: float64(time.Since(since).Microseconds()) / 1000}
 		}
+		sleep(ctx, recount)
 		select {
 		case <-changed:
 		case <-ctx.Done():

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -369,6 +370,11 @@ func TestRestart(t *testing.T) {
 	r := start(t, nil)
 	r.source.set("/mesh/policy.yaml", policy("STRICT"))
 	before := r.reload()
+	r.until("kept manifests", func() bool {
+		text, err := os.ReadFile(filepath.Join(r.opt.State, takenFile))
+		var kept takenJSON
+		return err == nil && json.Unmarshal(text, &kept) == nil && strings.Contains(string(kept.Files[0].Data), "STRICT")
+	})
 	authority := r.status().CA.Authorities[0].Fingerprint
 	r.engine.mu.Lock()
 	token := r.engine.tokens[mesh.Ref{Kind: mesh.KindPod, Namespace: "shop", Name: "api-abc-1"}]

@@ -89,15 +89,11 @@ func (p *Plane) look(ctx context.Context) {
 		p.mu.Unlock()
 		return
 	}
-	same := reading.Snapshot.Version == now.snap.Version
 	p.take(reading, files)
 	p.publish()
-	if !same {
+	if reading.Snapshot.Version != now.snap.Version {
 		p.log.Info("manifests taken", "version", reading.Snapshot.Version, "documents", reading.Snapshot.Documents, "problems", len(reading.Problems))
 		p.wakeFeed()
-	}
-	if err := p.saveTaken(); err != nil {
-		p.log.Warn("manifests that were taken cannot be kept for a restart", "error", err)
 	}
 }
 
@@ -145,10 +141,7 @@ func (p *Plane) loadTaken() (*taken, error) {
 }
 
 // saveTaken replaces the file whole. It may hold Secrets, so nobody else may read it.
-func (p *Plane) saveTaken() error {
-	p.mu.Lock()
-	t := p.taken
-	p.mu.Unlock()
+func (p *Plane) saveTaken(t *taken) error {
 	text, err := json.Marshal(takenJSON{takenVersion, p.opt.Source.Places(), t.snap.Dialect.String(), t.files})
 	if err != nil {
 		return err
