@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -180,11 +181,11 @@ func matchNames(chain []*x509.Certificate, names []NameMatch) error {
 	if len(chain) == 0 {
 		return &peerError{label: "no_certificate", err: errors.New("the peer sent no certificate")}
 	}
-	for _, have := range certificateNames(chain[0]) {
-		for _, n := range names {
-			if n.matches(have) {
-				return nil
-			}
+	have := certificateNames(chain[0])
+	for _, n := range names {
+		// VerifyHostname knows wildcards in the certificate.
+		if slices.ContainsFunc(have, n.matches) || !n.Prefix && chain[0].VerifyHostname(n.Value) == nil {
+			return nil
 		}
 	}
 	return &peerError{label: "not_authorized", err: fmt.Errorf("its certificate has none of %s", nameList(names))}

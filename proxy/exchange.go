@@ -25,10 +25,8 @@ const (
 // exchangePeers tells both neighbours who we are and hears who they are, where the protocol was agreed on. false: the
 // upstream broke it, and the connection cannot go on.
 func (x *transfer) exchangePeers() bool {
-	if !x.tcp.config.PeerExchange {
-		return true
-	}
-	if x.tls != nil && x.tls.NegotiatedProtocol == exchangeALPN {
+	// Towards clients the listener says whether there is an exchange; towards servers the cluster does, by offering the ALPN.
+	if x.tcp.config.PeerExchange && x.tls != nil && x.tls.NegotiatedProtocol == exchangeALPN {
 		peer, err := readPeer(x.conn)
 		if err != nil {
 			x.proxy.log.Debug("exchange metadata", "client", x.remote, "err", err)

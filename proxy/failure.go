@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -151,9 +152,19 @@ func refused(err error, mismatch string) (tlsFailure, bool) {
 	return verify(metrics.CauseBadCertificate, chain+"certificate is not usable")
 }
 
-// downstreamFailure names why a client's handshake failed.
-func downstreamFailure(err error) tlsFailure {
-	if f, ok := refused(err, metrics.CauseWrongTrustDomain); ok {
+// downstreamFailure names why a client's handshake failed. allowed are the names of which it should have had one.
+func downstreamFailure(err error, allowed []NameMatch) tlsFailure {
+	var named interface{ PeerID() string }
+	id := ""
+	if errors.As(err, &named) {
+		id = named.PeerID()
+	}
+	mismatch := metrics.CauseWrongTrustDomain
+	if domain := trustDomain(id); slices.ContainsFunc(allowed, func(n NameMatch) bool { return trustDomain(n.Value) == domain }) {
+		mismatch = metrics.CauseSANMismatch
+	}
+	if f, ok := refused(err, mismatch); ok {
+		f.peer = id
 		return f
 	}
 	if f, ok := remoteAlert(err); ok {
@@ -177,6 +188,16 @@ func downstreamFailure(err error) tlsFailure {
 		return tlsFailure{cause: cause}
 	}
 	return tlsFailure{cause: metrics.CauseOther, text: "TLS error: " + text}
+}
+
+// trustDomain gives the trust domain of a SPIFFE ID, or of the beginning of one.
+func trustDomain(id string) string {
+	rest, ok := strings.CutPrefix(id, "spiffe://")
+	if !ok {
+		return ""
+	}
+	domain, _, _ := strings.Cut(rest, "/")
+	return domain
 }
 
 // upstreamFailure names why our handshake with a server failed.

@@ -116,8 +116,29 @@ func (c *httpConn) hostFor(authority []byte) *virtualHost {
 		return nil
 	}
 	c.host = c.routes.host(authority)
+	if c.host == c.routes.any {
+		if meant := c.doorTarget(authority); meant != nil {
+			c.host = c.routes.host(meant)
+		}
+	}
 	c.authority = append(c.authority[:0], authority...)
 	return c.host
+}
+
+// doorTarget gives the authority that is meant by a client that was told of a front door by its address, and names that; nil
+// where it names something else. Routes know the address that the door stands for.
+func (c *httpConn) doorTarget(authority []byte) []byte {
+	d := c.d
+	if d.original == d.local {
+		return nil
+	}
+	switch string(authority) {
+	case d.local.String():
+		return []byte(d.original.String())
+	case d.local.Addr().String():
+		return []byte(d.original.Addr().String())
+	}
+	return nil
 }
 
 func (c *httpConn) clusterFor(name string) *cluster {

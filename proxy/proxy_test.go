@@ -9,10 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,15 +76,22 @@ func start(t testing.TB, opt proxy.Options, config *proxy.Config) (*proxy.Proxy,
 	return p, logs
 }
 
-// freePort finds an address on loopback that is free.
+var freeAddresses atomic.Uint32
+
+// freePort finds an address on loopback that is free, and stays so: it is of a network where nobody gets a port by chance.
 func freePort(t testing.TB) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	n, pid := freeAddresses.Add(1), os.Getpid()
+	own := netip.AddrFrom4([4]byte{127, byte(200 + pid%50), byte(pid / 50), byte(n)})
+	for _, ip := range []netip.Addr{own, netip.AddrFrom4([4]byte{127, 0, 0, 1})} { // only Linux has all of 127/8
+		l, err := net.Listen("tcp", netip.AddrPortFrom(ip, 0).String())
+		if err == nil {
+			defer l.Close()
+			return netip.MustParseAddrPort(l.Addr().String())
+		}
 	}
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String())
+	t.Fatal("no free address")
+	return netip.AddrPort{}
 }
 
 // echo serves what it is sent until the test ends, and passes on the end of a half.
@@ -198,6 +208,17 @@ func say(t testing.TB, c net.Conn, text string) (string, error) {
 	return string(b), err
 }
 
+// call is say on a connection of its own, which may be reset as soon as it is there.
+func call(t testing.TB, at netip.AddrPort, text string) (string, error) {
+	t.Helper()
+	c, err := net.Dial("tcp", at.String())
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	return say(t, c, text)
+}
+
 func dial(t testing.TB, at netip.AddrPort) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", at.String())
@@ -262,7 +283,7 @@ func TestTCPModes(t *testing.T) {
 	} {
 		t.Run(c.mode+"/"+c.name, func(t *testing.T) {
 			p := newPair(t, c.mode, c.client)
-			got, err := say(t, dial(t, p.door), "ahoy")
+			got, err := call(t, p.door, "ahoy")
 			if works := got == "ahoy" && err == nil; works != c.works {
 				t.Errorf("got %q, %v; works = %v, want %v", got, err, works, c.works)
 			}
@@ -308,7 +329,7 @@ func TestWrongServer(t *testing.T) {
 	c := clientTLS("istio")
 	c.Peers = []proxy.NameMatch{{Value: "spiffe://cluster.local/ns/shop/sa/other"}}
 	p := newPair(t, "STRICT", c)
-	if got, _ := say(t, dial(t, p.door), "ahoy"); got != "" {
+	if got, _ := call(t, p.door, "ahoy"); got != "" {
 		t.Errorf("got %q from a server that is not the one that was asked for", got)
 	}
 	eventually(t, "the log names the cause", func() bool {
@@ -316,6 +337,31 @@ func TestWrongServer(t *testing.T) {
 	})
 	if lines := series(p.clientStats, "oarlock_handshake_failures_total", `cause="san-mismatch"`, `policy="DestinationRule a/b"`, `destination_service="api.shop.svc.cluster.local"`); len(lines) != 1 {
 		t.Errorf("no failure is counted: %q", series(p.clientStats, "failures"))
+	}
+}
+
+// Who is refused is named, and for what: the right trust domain and another name, or another trust domain.
+func TestRefusedClientIsNamed(t *testing.T) {
+	for want, allowed := range map[string]string{
+		metrics.CauseSANMismatch:      "spiffe://cluster.local/ns/front/sa/other",
+		metrics.CauseWrongTrustDomain: "spiffe://elsewhere.example/ns/front/sa/web",
+	} {
+		t.Run(want, func(t *testing.T) {
+			authority, at := meshtest.NewCA(t, nil, 0), freePort(t)
+			l := inbound("STRICT", at)
+			l.Chains[0].TLS.Peers = []proxy.NameMatch{{Value: allowed}}
+			stats := metrics.NewRegistry(metrics.Peer{}, metrics.Options{})
+			start(t, proxy.Options{Identity: identity(t, authority, "shop", "api"), Series: stats},
+				&proxy.Config{Listeners: []*proxy.Listener{l}, Clusters: []*proxy.Cluster{static("inbound|80||", echo(t), nil)}})
+			config := identity(t, authority, "front", "web").ClientConfig(spiffeid.MatchAny())
+			if c, err := tls.Dial("tcp", at.String(), config); err == nil {
+				c.Read(make([]byte, 1))
+				c.Close()
+			}
+			eventually(t, want, func() bool {
+				return len(series(stats, "oarlock_handshake_failures_total", `cause="`+want+`"`, `source_principal="spiffe://cluster.local/ns/front/sa/web"`)) == 1
+			})
+		})
 	}
 }
 
@@ -373,7 +419,7 @@ func TestApplyKeepsConnections(t *testing.T) {
 	if err := ping(); err != nil {
 		t.Fatalf("the connection was not left to drain: %v", err)
 	}
-	if got, err := say(t, dial(t, at), "ahoy"); got != "" {
+	if got, err := call(t, at, "ahoy"); got != "" {
 		t.Errorf("STRICT takes plaintext: %q, %v", got, err)
 	}
 	eventually(t, "the plaintext connection is closed", func() bool { return ping() != nil })
@@ -500,5 +546,34 @@ func TestDrain(t *testing.T) {
 	}
 	if err := p.Close(); err != nil {
 		t.Errorf("Close = %v", err)
+	}
+}
+
+// A client that was told of a door by its address says so in Host, and reaches the service all the same.
+func TestDoorAddressAsHost(t *testing.T) {
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "api") }))
+	defer backend.Close()
+	door, service := freePort(t), netip.MustParseAddrPort("10.96.0.7:80")
+	all := proxy.RouteMatch{Prefix: "/"}
+	table := &proxy.RouteTable{Hosts: []*proxy.VirtualHost{
+		{Name: "api", Domains: []string{"api", "10.96.0.7", "10.96.0.7:80"}, Routes: []*proxy.Route{{Match: all, Clusters: []proxy.WeightedCluster{{Name: "api"}}}}},
+		{Name: "block_all", Domains: []string{"*"}, Routes: []*proxy.Route{{Match: all, Direct: &proxy.DirectResponse{Status: 502}}}},
+	}}
+	start(t, proxy.Options{Capture: proxy.Capture{Doors: []proxy.Door{{Listen: door, Original: service}}}}, &proxy.Config{
+		Listeners: []*proxy.Listener{{Name: "virtualOutbound", Address: netip.MustParseAddrPort("0.0.0.0:15001"), Bind: true, UseOriginalDst: true, OriginalDst: true,
+			Chains: []*proxy.FilterChain{{HTTP: &proxy.HTTPManager{Table: table}}}}},
+		Clusters: []*proxy.Cluster{static("api", netip.MustParseAddrPort(backend.Listener.Addr().String()), nil)},
+	})
+	for host, want := range map[string]int{door.String(): 200, door.Addr().String(): 200, "api": 200, "other": 502} {
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+door.String()+"/", nil)
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("Host %s: %d, want %d", host, res.StatusCode, want)
+		}
 	}
 }

@@ -138,6 +138,29 @@ func (t *routes) host(authority []byte) *virtualHost {
 			}
 		}
 	}
+	if v := t.lookUp(name); v != nil {
+		return v
+	}
+	// Domains without a port are for every port, as where Istio has ignore_port_in_host_matching.
+	if host, ok := withoutPort(name); ok {
+		if v := t.lookUp(host); v != nil {
+			return v
+		}
+	}
+	return t.any
+}
+
+// withoutPort cuts ":PORT" off; false where there is none.
+func withoutPort(name []byte) ([]byte, bool) {
+	i := bytes.LastIndexByte(name, ':')
+	if i <= 0 || bytes.IndexByte(name[i:], ']') >= 0 {
+		return nil, false
+	}
+	return name[:i], true
+}
+
+// lookUp finds the virtual host of a name that one of its domains other than "*" matches.
+func (t *routes) lookUp(name []byte) *virtualHost {
 	if v := t.exact[string(name)]; v != nil {
 		return v
 	}
@@ -151,7 +174,7 @@ func (t *routes) host(authority []byte) *virtualHost {
 			return d.host
 		}
 	}
-	return t.any
+	return nil
 }
 
 // find gives the first route for a request; nil where there is none.

@@ -218,7 +218,7 @@ func (d *downstream) handshakeFailed(err error, s seen) {
 	if errors.Is(err, io.EOF) && s.protocol == sniff.Unknown {
 		return // a port check that says nothing
 	}
-	f := downstreamFailure(err)
+	f := downstreamFailure(err, d.chain.TLS.Peers)
 	l.stats.failed(f)
 	d.proxy.countFailure(failure{reporter: reporterOf(l.Direction), source: Peer{Principal: f.peer}, cause: f.cause, policy: d.chain.Policy, original: d.original})
 	d.proxy.log.Debug("handshake failed", "listener", l.Name, "client", d.remote, "cause", f.cause, "err", err)

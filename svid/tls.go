@@ -167,3 +167,11 @@ func (c *sessionCache) key(key string) string { return c.source.State().BundleVe
 
 // Label is the cause in words of a label, for those who count failures and do not know this package.
 func (e *PeerError) Label() string { return e.Cause.String() }
+
+// PeerID is ID as text, for those who do not know this package; "" where the peer did not say who it is.
+func (e *PeerError) PeerID() string {
+	if e.ID.IsZero() {
+		return ""
+	}
+	return e.ID.String()
+}
