@@ -51,6 +51,10 @@ type clusterKey struct {
 	router  bool
 }
 
+func (c *cluster) equal(o *cluster) bool {
+	return c.Cluster == o.Cluster && c.service == o.service && c.port == o.port && c.router == o.router
+}
+
 func (c *cluster) subset() string {
 	if c.Subset == nil {
 		return ""

@@ -41,6 +41,7 @@ type Translator struct {
 	// What the last mesh had, taken over where it is asked for.
 	lastInbound  map[string]inbound
 	lastClusters map[clusterKey]made
+	lastScopes   map[scopeKey]*scope
 }
 
 // made is a cluster with its endpoints; nil where they are not sent apart.
@@ -122,6 +123,9 @@ func (t *Translator) take(last *Translator) {
 	t.parts, t.lastInbound = last.parts, last.inbound
 	if same(t.snap.Services, last.snap.Services) && same(t.snap.Workloads, last.snap.Workloads) {
 		t.lastClusters, t.names = last.clusters, last.names
+		if same(t.snap.VirtualServices, last.snap.VirtualServices) && same(t.snap.Sidecars, last.snap.Sidecars) {
+			t.lastScopes = last.scopes
+		}
 	}
 }
 
@@ -214,14 +218,32 @@ func (t *Translator) scope(n Node) *scope {
 	if !n.GRPC {
 		var out [typeCount][]*Resource
 		sc.addClusters(&out)
-		if !n.Workload.Router {
+		sc.sets[Clusters], sc.sets[Endpoints] = t.store.intern(out[Clusters]), t.store.intern(out[Endpoints])
+		if !n.Workload.Router && !sc.takeListeners(k) {
 			sc.addListeners(&out)
-		}
-		for _, ty := range Types() {
-			sc.sets[ty] = t.store.intern(out[ty])
+			sc.sets[Listeners] = t.store.intern(out[Listeners])
 		}
 	}
 	return sc
+}
+
+// takeListeners takes over the listeners and routes of a scope of the last mesh that had the same clusters. Policies, which
+// are what changes most, are not in clusters.
+func (sc *scope) takeListeners(k scopeKey) bool {
+	t := sc.t
+	for lk, last := range t.lastScopes {
+		if lk.namespace != k.namespace || lk.workload != k.workload || last.blocked != sc.blocked || last.sets[Listeners] == nil ||
+			!slices.Equal(last.virtual, sc.virtual) || !slices.EqualFunc(last.clusters, sc.clusters, (*cluster).equal) {
+			continue
+		}
+		sc.sets[Listeners] = t.store.keep(last.sets[Listeners])
+		sc.http, sc.tables = last.http, last.tables
+		for ns, set := range last.tabled {
+			sc.tabled[ns] = t.store.keep(set)
+		}
+		return true
+	}
+	return false
 }
 
 // newScope finds the clusters that a node knows.
