@@ -308,10 +308,11 @@ func (r *podRun) main(ctx context.Context) {
 		wait.Go(func() { c.run(inner) })
 	}
 	r.to(mesh.PhaseRunning, "")
-	ended := make(chan struct{})
-	go func() { wait.Wait(); close(ended) }()
-	if len(list) == 0 { // a gateway is its sidecar alone
-		ended = nil
+	var ended chan struct{} // of a gateway, which is its sidecar alone, never
+	if len(list) > 0 {
+		all := make(chan struct{})
+		ended = all
+		go func() { wait.Wait(); close(all) }() // waited for by both branches below
 	}
 	select {
 	case <-ctx.Done():

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -294,5 +295,39 @@ func TestNumbersComeAgain(t *testing.T) {
 	_ = cmd.Wait()
 	if id.alive() {
 		t.Error("it lives on")
+	}
+}
+
+// gateway is an ingress gateway behind a Service that maps port 80.
+const gateway = `
+{apiVersion: v1, kind: Service, metadata: {name: gw, namespace: istio-system}, spec: {selector: {istio: gw}, ports: [{name: http, port: 80, targetPort: 8080}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: gw, namespace: istio-system, labels: {istio: gw}, annotations: {inject.istio.io/templates: gateway}}
+spec: {containers: [{name: istio-proxy, image: auto, args: [proxy, router]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: istio-system}
+spec: {selector: {istio: gw}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+`
+
+// TestGateway: a gateway is its sidecar alone, and says where on the machine it is.
+func TestGateway(t *testing.T) {
+	c := newMesh(t)
+	apply(t, c, gateway)
+	r := await(t, c, "it runs", allReady(1))
+	f, err := c.Pod(t.Context(), r.Pods[0].Workload.Ref)
+	if err != nil || len(f.Processes) != 1 || f.Processes[0].PID == 0 || f.Host.String() != r.Pods[0].Workload.Addresses[0] {
+		t.Errorf("the gateway is %+v, %v", f, err)
+	}
+	d := planOf(t, gateway, func(m *machine) { m.way, m.network = CaptureTransparent, fabricNetwork{} })
+	i := slices.IndexFunc(d.Forwards, func(f forward) bool { return f.Listen.String() == "127.70.1.2:8080" })
+	if i < 0 || !d.Forwards[i].Outside || d.Forwards[i].Targets[0].Addr.String() != "10.244.0.2:8080" {
+		t.Errorf("forwards: %+v", d.Forwards)
+	}
+	if c := specOf(t, d, "gw").Sidecar.Bootstrap; c.Capture.Transparent || !c.Node.Router {
+		t.Errorf("a gateway is captured: %+v", c)
 	}
 }
