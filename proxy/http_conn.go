@@ -43,15 +43,20 @@ type recentSeries struct {
 	series *metrics.Request
 }
 
-// serve answers requests until the connection ends.
+// serve answers requests until the connection ends. It stays small: an idle connection's stack is the most that it costs.
 func (h *httpManager) serve(d *downstream) {
-	c := &httpConn{httpManager: h, d: d, now: time.Now(), remote: d.remote.String(), local: d.original.String()}
-	c.attach(d.conn)
-	c.peer = h.peers.intern(d.peer, nil)
+	c := h.newConn(d)
 	for c.next() {
 	}
 	c.in.release()
 	d.conn.Close()
+}
+
+func (h *httpManager) newConn(d *downstream) *httpConn {
+	c := &httpConn{httpManager: h, d: d, now: time.Now(), remote: d.remote.String(), local: d.original.String()}
+	c.attach(d.conn)
+	c.peer = h.peers.intern(d.peer, nil)
+	return c
 }
 
 // attach takes over what sniffing read ahead, so that reading goes straight to the connection.
@@ -82,6 +87,10 @@ func (c *httpConn) next() bool {
 	if c.in.await() != nil || !c.d.begin() {
 		return false
 	}
+	return c.exchange()
+}
+
+func (c *httpConn) exchange() bool {
 	x := takeExchange(c)
 	x.serve()
 	keep := x.keep
