@@ -1,19 +1,27 @@
-# Each target is one line that you can as well type by hand.
+# Each target is a line or two that you can as well type by hand.
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BENCHSTAT   = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 FUZZTIME   ?= 30s
 
-.PHONY: demo test race lint bench fuzz test-istio build clean
+# Packages with goroutines, and packages with fuzz targets.
+RACE = ./manifest ./yamldir ./probe ./ca ./svid ./sniff ./accesslog ./metrics ./proxy ./xdsclient ./sidecar ./xds ./local ./control ./demoapp ./meshtest ./cmd/...
+FUZZ = ./manifest ./casefile ./ca ./sniff ./accesslog ./proxy ./xdsclient
 
-demo: build ## what Oarlock does, shown on examples/; changes nothing but a temporary copy
-	PATH="$(CURDIR)/bin:$$PATH" sh examples/demo.sh
+.PHONY: demo test test-capture race lint bench fuzz cross test-istio build clean
 
-test: ## every test of this module
+demo: build ## a mesh runs: to play with at a terminal, else step by step; nothing of it stays
+	if [ -t 0 ] && [ -t 1 ]; then bin/oarlock demo backyards-current; else PATH="$(CURDIR)/bin:$$PATH" examples/demo.sh; fi
+
+test: ## every test of this module; whole meshes are among them, without root
 	go test ./...
 
+test-capture: build ## transparent capture: the kernel's part, then whole meshes; says so where this machine forbids it
+	go test -count=1 -run 'Fabric|Transparent|Programs|Outside' ./local
+	if go test -count=1 -v -run '^TestFabric$$' ./local | grep 'no transparent capture here'; then exit 0; fi; OARLOCK_E2E_BIN="$(CURDIR)/bin" OARLOCK_E2E_CAPTURE=transparent go test -count=1 ./e2e
+
 race: ## the packages with goroutines, under the race detector
-	go test -race ./manifest ./yamldir ./cmd/oarlock ./ca ./svid ./sniff ./probe ./meshtest
+	go test -race $(RACE)
 
 lint: ## formatting, vet, staticcheck
 	test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && $(STATICCHECK) ./...
@@ -21,14 +29,17 @@ lint: ## formatting, vet, staticcheck
 bench: ## six runs of every benchmark, summed up by benchstat
 	mkdir -p bin && go test -run '^$$' -bench . -benchmem -count=6 ./... > bin/bench.txt && $(BENCHSTAT) bin/bench.txt
 
-fuzz: ## each fuzz target for FUZZTIME
-	for p in ./manifest ./casefile ./ca ./sniff ./accesslog; do for f in $$(go test -list "^Fuzz" $$p | grep "^Fuzz"); do go test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p || exit 1; done; done
+fuzz: ## each fuzz target for FUZZTIME, a time or a count such as 20000x
+	for p in $(FUZZ); do for f in $$(go test -list "^Fuzz" $$p | grep "^Fuzz"); do go test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p || exit 1; done; done
+
+cross: ## builds for other machines; meshes run on Linux, everything else runs on all of them
+	for t in linux/arm64 darwin/arm64 windows/amd64; do echo $$t; CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} go build ./... || exit 1; done
 
 test-istio: ## random meshes against Istio's own code; a module of its own, slow to compile the first time
 	cd difftest && GOMEMLIMIT=6GiB CGO_ENABLED=0 go test -trimpath -vet=off -timeout 30m ./...
 
-build: ## the command, in bin/
-	go build -o bin/oarlock ./cmd/oarlock
+build: ## the command, and the sidecar that it starts, in bin/
+	go build -o bin/ ./cmd/oarlock ./cmd/oarlock-proxy
 
 clean: ## what the targets above leave behind
 	rm -rf bin
