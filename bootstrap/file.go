@@ -21,9 +21,11 @@ type File struct {
 	// Static has listeners and clusters in the form of Envoy's static_resources: {"listeners": [...], "clusters": [...]}.
 	Static json.RawMessage `json:"staticResources,omitempty"`
 
-	Capture Capture `json:"capture"`
-	Admin   Admin   `json:"admin"`
-	Log     Log     `json:"log"`
+	// Mounts say where certificate files of the mesh lie on this machine: mount path to folder.
+	Mounts  map[string]string `json:"mounts,omitempty"`
+	Capture Capture           `json:"capture"`
+	Admin   Admin             `json:"admin"`
+	Log     Log               `json:"log"`
 	// Drain is how long a stop waits for what is under way, default 5s; Go's notation, as are all durations here.
 	Drain Duration `json:"drain,omitempty"`
 }

@@ -355,9 +355,9 @@ func (c *Client) plan(snap *mesh.Snapshot, s Settings) (*desired, error) {
 	return want, writeJSON(c.paths.addresses(), numbers)
 }
 
-// usedNets are the networks of the other meshes of this user.
+// usedNets are the networks of the other meshes of this user, and those where somebody else's processes listen.
 func usedNets(p Paths) map[int]bool {
-	used := map[int]bool{}
+	used := listeningNets()
 	files, _ := filepath.Glob(filepath.Join(filepath.Dir(p.State), "*", filepath.Base(p.addresses())))
 	for _, name := range files {
 		var a addresses

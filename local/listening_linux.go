@@ -43,6 +43,16 @@ func listening(groups map[int]bool) map[int][]netip.AddrPort {
 		}
 	}
 	out := map[int][]netip.AddrPort{}
+	eachListener(func(at netip.AddrPort, inode string) {
+		if group := owner[inode]; group != 0 {
+			out[group] = append(out[group], at)
+		}
+	})
+	return out
+}
+
+// eachListener calls yield for every TCP socket of this network that listens.
+func eachListener(yield func(at netip.AddrPort, inode string)) {
 	for _, table := range []string{"tcp", "tcp6"} {
 		b, _ := os.ReadFile(filepath.Join("/proc/self/net", table))
 		for line := range bytes.Lines(b) {
@@ -51,11 +61,21 @@ func listening(groups map[int]bool) map[int][]netip.AddrPort {
 			if len(f) < 10 || f[3] != listen {
 				continue
 			}
-			if at, ok := kernelAddress(f[1]); ok && owner[f[9]] != 0 {
-				out[owner[f[9]]] = append(out[owner[f[9]]], at)
+			if at, ok := kernelAddress(f[1]); ok {
+				yield(at, f[9])
 			}
 		}
 	}
+}
+
+// listeningNets are the networks of meshes in which somebody listens: another user's mesh, of which we know no file.
+func listeningNets() map[int]bool {
+	out := map[int]bool{}
+	eachListener(func(at netip.AddrPort, _ string) {
+		if b := at.Addr().As16(); at.Addr().Is4() && b[12] == 127 {
+			out[int(b[13])], out[int(b[13])-doorNet] = true, true
+		}
+	})
 	return out
 }
 

@@ -47,3 +47,5 @@ func (c *Client) Dial(_ context.Context, _, address string) (net.Conn, error) {
 }
 
 func lowPorts() bool { return false }
+
+func listeningNets() map[int]bool { return map[int]bool{} }

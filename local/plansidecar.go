@@ -22,8 +22,6 @@ const (
 	bootstrapFile = "bootstrap.json"
 	auditFile     = "audit.log"
 	defaultDrain  = 5 * time.Second
-	// mountsMetadata is the node metadata that says where the sidecar's volumes are, by mount path.
-	mountsMetadata = "OARLOCK_MOUNTS"
 )
 
 // planSidecar writes the file that the pod's sidecar starts from.
@@ -37,6 +35,7 @@ func (p *planner) planSidecar(pod *planned) {
 	f := bootstrap.File{
 		Version: bootstrap.Version,
 		Node:    p.node(pod),
+		Mounts:  p.sidecarMounts(pod),
 		XDS:     p.xds(s),
 		Capture: p.capture(pod),
 		Admin: bootstrap.Admin{
@@ -65,9 +64,6 @@ func (p *planner) node(pod *planned) bootstrap.Node {
 		Pod: w.Ref.Name, Namespace: w.Ref.Namespace, Workload: cmp.Or(w.Owner.Name, w.Ref.Name),
 		ServiceAccount: w.ServiceAccount, IP: p.network.pod(pod.number), Labels: w.Labels, MeshID: p.paths.Name,
 		DNSDomain: w.Ref.Namespace + ".svc." + p.snap.Config.ClusterDomain, Router: w.Router,
-	}
-	if mounts := p.sidecarMounts(pod); len(mounts) > 0 {
-		n.Metadata = map[string]any{mountsMetadata: mounts}
 	}
 	return n
 }

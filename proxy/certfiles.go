@@ -8,13 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
 // certFiles are the certificates and roots of files, read again when they change.
 type certFiles struct {
-	root string
+	mounts map[string]string
 
 	mu    sync.Mutex // guards files
 	files map[string]*certFile
@@ -63,11 +64,16 @@ func (f *certFiles) read(key string, names []string, load func(*certFile) error)
 	return next, next.err
 }
 
+// path is where a file lies on this machine: below the folder of the longest mount path that it begins with.
 func (f *certFiles) path(name string) string {
-	if f.root == "" {
-		return name
+	longest, out := -1, name
+	for mount, folder := range f.mounts {
+		rest, ok := strings.CutPrefix(name, strings.TrimSuffix(mount, "/"))
+		if ok && (rest == "" || rest[0] == '/') && len(mount) > longest {
+			longest, out = len(mount), filepath.Join(folder, rest)
+		}
 	}
-	return filepath.Join(f.root, name)
+	return out
 }
 
 func (f *certFiles) keyPair(c Certificate) (*tls.Certificate, error) {

@@ -35,7 +35,7 @@ func New(opt Options) *Proxy {
 	p := &Proxy{opt: opt, log: opt.Log, ctx: ctx, cancel: cancel, doors: map[doorKey]*door{}, conns: map[*downstream]struct{}{}}
 	p.logs.standard = map[string]io.Writer{"/dev/stdout": opt.Stdout, "/dev/stderr": opt.Stderr}
 	p.logs.log = opt.Log
-	p.files.root = opt.FileRoot
+	p.files.mounts = opt.Mounts
 	p.state.Store(&state{config: &Config{}})
 	return p
 }

@@ -36,8 +36,8 @@ type Options struct {
 	// Stdout is where an access log of /dev/stdout goes; default os.Stdout. Stderr likewise.
 	Stdout, Stderr io.Writer
 	Capture        Capture
-	// FileRoot is put before the paths of certificate files; "" leaves them.
-	FileRoot string
+	// Mounts say where a certificate file lies whose path begins with one of them: mount path to folder.
+	Mounts map[string]string
 	// DrainTime is how long a connection may go on after its filter chain is no longer in force, default
 	// [DefaultDrainTime].
 	DrainTime time.Duration

@@ -172,7 +172,7 @@ func (s *sidecar) start(ctx context.Context) error {
 func (s *sidecar) openProxy() {
 	opt := proxy.Options{
 		Self: self(s.file, s.principal()), NodeID: nodeID(s.file), Series: s.series, Log: s.log,
-		Stdout: s.stdout, Capture: capture(s.file.Capture),
+		Stdout: s.stdout, Capture: capture(s.file.Capture), Mounts: s.file.Mounts,
 	}
 	if id := s.identity.Load(); id != nil {
 		opt.Identity = id // a nil *svid.Source would be an Identity that is not nil
