@@ -67,7 +67,7 @@ func runLogs(a *app, cmd *cobra.Command, f *logFlags, pod string) error {
 		return m.engine.Logs(ctx, podRef(p), f.container, follow)
 	}}
 	if err := l.copy(ctx, f.tail, f.follow); err != nil && ctx.Err() == nil {
-		return asFailure(fmt.Errorf("read log of %s: %w", podWord(p), err), exitUnreadable)
+		return asFailure(err, exitUnreadable)
 	}
 	return nil
 }

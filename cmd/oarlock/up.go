@@ -118,7 +118,8 @@ type upRun struct {
 
 func (u *upRun) run(ctx context.Context) error {
 	a := u.app
-	ctx, stop := interruptible(ctx)
+	// --timeout is how long to wait for a mesh to be ready, not how long it may run.
+	ctx, stop := interruptible(context.WithoutCancel(ctx))
 	defer stop()
 	m, err := u.find(ctx)
 	if err != nil {
