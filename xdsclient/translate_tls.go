@@ -32,6 +32,11 @@ const (
 	secretFileCert       = "file-cert:"
 	secretFileRoot       = "file-root:"
 	secretSystemRoots    = "file-root:system"
+
+	// Where Istio 1.1 to 1.4 had the workload's own SVID as files: rules with mode MUTUAL name them. Here its key is in no
+	// file, so the names stand for what the sidecar has.
+	secretOwnFiles = "file-cert:/etc/certs/cert-chain.pem~/etc/certs/key.pem"
+	secretOwnRoots = "file-root:/etc/certs/root-cert.pem"
 )
 
 // socketKind says which transport socket it is: TLS, or nothing at all.
@@ -171,7 +176,7 @@ func certificateOf(c *tlsv3.CommonTlsContext) (out proxy.Certificate, err error)
 		files, isFile := strings.CutPrefix(s.Name, secretFileCert)
 		cert, key, ok := strings.Cut(files, "~")
 		switch {
-		case s.Name == secretOwnCertificate:
+		case s.Name == secretOwnCertificate, s.Name == secretOwnFiles:
 			out.Own = true
 		case isFile && ok:
 			out.CertFile, out.KeyFile = cert, key
@@ -186,7 +191,7 @@ func certificateOf(c *tlsv3.CommonTlsContext) (out proxy.Certificate, err error)
 func secretTrust(name string) (proxy.Trust, error) {
 	file, isFile := strings.CutPrefix(name, secretFileRoot)
 	switch {
-	case name == secretOwnTrust:
+	case name == secretOwnTrust, name == secretOwnRoots:
 		return proxy.Trust{Own: true}, nil
 	case name == secretSystemRoots:
 		return proxy.Trust{System: true}, nil
