@@ -81,7 +81,7 @@ func (c *httpConn) attach(conn net.Conn) {
 
 // next answers one request; false where the connection is to end.
 func (c *httpConn) next() bool {
-	if c.in.r == c.in.w {
+	if c.in.r == c.in.w && c.idle > 0 {
 		c.in.readBy(c.now, c.idle)
 	}
 	if c.in.await() != nil || !c.d.begin() {

@@ -92,9 +92,12 @@ var (
 	bodyTooSlow    = &refusal{408, "stream_idle_timeout"}
 )
 
-// reset makes ready to read a head that begins at the first unread byte.
+// reset makes ready to read a head that begins at the first unread byte; without a wire it forgets what there was.
 func (h *head) reset(w *wire, kind headKind) {
-	*h = head{w: w, kind: kind, fields: h.fields[:0], next: w.r, length: -1}
+	*h = head{w: w, kind: kind, fields: h.fields[:0], length: -1}
+	if w != nil {
+		h.next = w.r
+	}
 }
 
 func (h *head) bytes(f, t uint32) []byte { return h.w.buf[f:t] }

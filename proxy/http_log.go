@@ -94,6 +94,9 @@ func (x *exchange) labels(key seriesKey) metrics.Labels {
 		l.Service = x.cluster.service()
 	}
 	self := c.proxy.opt.Self
+	if key.security != metrics.SecurityMutualTLS {
+		self.Principal = "" // nobody was shown it
+	}
 	if c.direction == Inbound {
 		l.Reporter, l.Source, l.Destination = metrics.Destination, *c.peer, self
 		return l

@@ -284,6 +284,7 @@ func (x *exchange) drop() {
 	x.up.close()
 	x.endpoint.busy.Add(-1)
 	x.up = nil
+	x.resp.reset(nil, responseHead) // its buffer is gone
 }
 
 // again says whether to try once more after a failure, and waits until it is time.
