@@ -143,7 +143,7 @@ func (a *app) serveMesh(ctx context.Context, opt control.Options, f *serveFlags)
 	paths := client.Paths()
 	opt.State, opt.XDS, opt.API = filepath.Join(paths.State, "control"), paths.Socket(xdsSocket), paths.Socket(apiSocket)
 	opt.Engine = &engineOf{client, local.Settings{
-		XDSAddress: "unix:" + opt.XDS, CSRAddress: "unix:" + opt.XDS, ServerName: control.ServerName, TTL: f.ttl, Capture: f.capture,
+		XDSAddress: "unix:" + opt.XDS, CSRAddress: "unix:" + opt.XDS, ServerName: control.ServerName, TTL: f.ttl, Capture: f.capture, XDSDelta: true,
 	}}
 	return servePlane(ctx, opt)
 }
