@@ -387,9 +387,7 @@ func TestSinkRefuses(t *testing.T) {
 		p.set("1", w)
 		c := start(t, Options{Target: p.serve("127.0.0.1:0"), Delta: delta, Apply: s.apply})
 		eventually(t, "a NACK", func() bool { return p.lastRefused() == "apply configuration: port 15006 is taken" })
-		if st := c.Status(); st.Applied || st.Err == nil {
-			t.Errorf("status %+v", st)
-		}
+		eventually(t, "a status that says so", func() bool { st := c.Status(); return !st.Applied && st.Err != nil })
 		s.fail(nil)
 		eventually(t, "another attempt", func() bool { return c.Status().Applied })
 		if config, _ := s.last(); len(config.Clusters) != len(w.clusters) {
