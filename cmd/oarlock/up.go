@@ -217,6 +217,7 @@ func (u *upRun) start(ctx context.Context) (*runningMesh, error) {
 	}
 	engine, err := local.Start(ctx, local.StartOptions{
 		Name: u.name, Executable: executable, Engine: []string{"engine"}, Control: serve, Lease: !u.flags.detach, Env: os.Environ(),
+		Capture: u.flags.capture,
 	})
 	if errors.Is(err, fs.ErrExist) {
 		return nil, unreadable(err, u.app.same())
