@@ -89,8 +89,8 @@ func (x *exchange) giveBack() {
 		x.out = nil
 	}
 	*x = exchange{
-		req: head{fields: x.req.fields}, resp: head{fields: x.resp.fields},
-		reqTail: head{fields: x.reqTail.fields}, respTail: head{fields: x.respTail.fields},
+		req: head{fields: x.req.fields[:0]}, resp: head{fields: x.resp.fields[:0]},
+		reqTail: head{fields: x.reqTail.fields[:0]}, respTail: head{fields: x.respTail.fields[:0]},
 		out: x.out[:0], tried: x.tried[:0], fromClient: x.fromClient, fromServer: x.fromServer,
 		record: accesslog.Record{Request: clearFields(x.record.Request), Response: clearFields(x.record.Response), Trailers: clearFields(x.record.Trailers)},
 	}
