@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/bootstrap"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
@@ -196,10 +196,15 @@ type sample struct {
 	value  float64
 }
 
-// scrape reads the series of a pod's sidecar, as Prometheus would. The value of a histogram is its count.
+// scrape reads the series of a pod's sidecar, by its admin socket: a transparent mesh has a network of its own. The value of
+// a histogram is its count.
 func (m *liveMesh) scrape(p api.Pod) []sample {
 	m.t.Helper()
-	res, err := http.Get("http://" + net.JoinHostPort(p.Addresses[0], "15090") + "/stats/prometheus")
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", m.adminSocket(p))
+	}
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	res, err := client.Get("http://sidecar/stats/prometheus")
 	if err != nil {
 		return nil
 	}
@@ -228,6 +233,16 @@ func (m *liveMesh) scrape(p api.Pod) []sample {
 		}
 	}
 	return out
+}
+
+// adminSocket is where a pod's sidecar answers questions.
+func (m *liveMesh) adminSocket(p api.Pod) string {
+	m.t.Helper()
+	f, err := bootstrap.Read(filepath.Join(m.home, "s", "oarlock", "meshes", m.name, "pods", p.Namespace, p.Name, "bootstrap.json"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return f.Admin.Socket
 }
 
 // sum adds the series of a name whose labels include some.
@@ -310,14 +325,9 @@ func (m *liveMesh) curl(pod api.Pod, args ...string) (string, int) {
 // matches says whether a regular expression matches.
 func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
-// get reads a URL from outside of the mesh.
-func get(url string) (int, string, error) {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Get(url)
-	if err != nil {
-		return 0, "", err
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	return res.StatusCode, string(b), err
+// fromOutside asks a pod without being in the mesh: from a sidecar's place, past its capture, as a node or a scanner would.
+// It gives the status code, and curl's exit status.
+func (m *liveMesh) fromOutside(at api.Pod, url string) (string, int) {
+	m.t.Helper()
+	return m.try("exec", at.Name, "-n", at.Namespace, "-c", "istio-proxy", "--", "curl", "-sS", "--max-time", "5", "-o", "/dev/null", "-w", "%{http_code}", url)
 }

@@ -18,7 +18,10 @@ import (
 // of it, whose address takes the place of the name.
 func (a *app) probeRun(ctx context.Context, f *probeFlags, p *probe.Prober) (func(context.Context) (*probe.Result, error), error) {
 	inside := f.as != "" && f.as != outsideWord
-	if _, err := netip.ParseAddrPort(p.Address); err == nil && !inside {
+	if at, err := netip.ParseAddrPort(p.Address); err == nil && !inside {
+		if l, err := a.probeMesh(ctx, false); err == nil && l != nil && l.resolver.ByAddress(at.Addr().String()) != nil {
+			p.Dial = l.run.engine.Dial // a pod's network may be one of its own
+		}
 		return p.Run, nil
 	}
 	l, err := a.probeMesh(ctx, inside)
@@ -35,6 +38,7 @@ func (a *app) probeRun(ctx context.Context, f *probeFlags, p *probe.Prober) (fun
 		return nil, err
 	}
 	if !inside {
+		p.Dial = l.run.engine.Dial
 		return p.Run, nil
 	}
 	pod, err := a.chosenPod(l.status, f.as)
