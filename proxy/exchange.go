@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/oarlock/oarlock/accesslog"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -22,29 +23,33 @@ const (
 	structType   = "type.googleapis.com/google.protobuf.Struct"
 )
 
-// exchangePeers tells both neighbours who we are and hears who they are, where the protocol was agreed on. false: the
-// upstream broke it, and the connection cannot go on.
+// exchangePeers tells both neighbours who we are and hears who they are, where the protocol was agreed on. false: one
+// of them broke it, which the flags tell, and the connection cannot go on.
 func (x *transfer) exchangePeers() bool {
 	// Towards clients the listener says whether there is an exchange; towards servers the cluster does, by offering the ALPN.
 	if x.tcp.config.PeerExchange && x.tls != nil && x.tls.NegotiatedProtocol == exchangeALPN {
 		peer, err := readPeer(x.conn)
 		if err != nil {
 			x.proxy.log.Debug("exchange metadata", "client", x.remote, "err", err)
+			x.flags |= accesslog.DownstreamProtocolError
 			return false
 		}
 		peer.Principal = x.peer.Principal
 		x.peer = peer
 		if _, err := x.conn.Write(writePeer(x.proxy.opt.Self, x.proxy.opt.NodeID)); err != nil {
+			x.flags |= accesslog.DownstreamConnectionTermination
 			return false
 		}
 	}
 	if x.up.tls != nil && x.up.tls.NegotiatedProtocol == exchangeALPN {
 		if _, err := x.up.conn.Write(writePeer(x.proxy.opt.Self, x.proxy.opt.NodeID)); err != nil {
+			x.flags |= accesslog.UpstreamConnectionFailure
 			x.failure = "TLS error: " + err.Error()
 			return false
 		}
 		peer, err := readPeer(x.up.conn)
 		if err != nil {
+			x.flags |= accesslog.UpstreamConnectionFailure
 			if f, ok := remoteAlert(err); ok {
 				x.failure = f.text
 				x.up.endpoint.countFailure(f)

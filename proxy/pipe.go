@@ -144,8 +144,13 @@ func readSome(from net.Conn, in *recordConn, buf []byte) (int, error) {
 	n, err := from.Read(buf)
 	for err == nil && in != nil && len(buf)-n >= maxRecord && in.ready() {
 		var more int
+		in.only = true
 		more, err = from.Read(buf[n:])
+		in.only = false
 		n += more
+		if errors.Is(err, errNoMore{}) {
+			return n, nil
+		}
 	}
 	return n, err
 }

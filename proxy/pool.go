@@ -172,6 +172,8 @@ func tcpBeneath(c net.Conn) (*net.TCPConn, bool) {
 		switch in := c.(type) {
 		case *net.TCPConn:
 			return in, true
+		case *recordConn:
+			return in.TCPConn, true
 		case *replayConn:
 			return in.TCPConn, true
 		case interface{ NetConn() net.Conn }:

@@ -17,9 +17,20 @@ type recordConn struct {
 	start, end int     // of what is unread in in
 	left       int     // of the record that is being read
 
+	// only says to give what is there and to wait for nothing: crypto/tls reads on by itself where a record has no bytes for
+	// the application, such as a change of keys.
+	only bool
+
 	out    *[]byte // nil unless corked
 	corked bool
 }
+
+// errNoMore answers a Read with only. It is a timeout, after which crypto/tls goes on where it was.
+type errNoMore struct{}
+
+func (errNoMore) Error() string   { return "no more is there" }
+func (errNoMore) Timeout() bool   { return true }
+func (errNoMore) Temporary() bool { return true }
 
 // recordRoom takes what a pipe writes at a time, with every record's header and tag.
 const recordRoom = pipeBuffer + pipeBuffer/16384*64
@@ -35,7 +46,9 @@ func (c *recordConn) Read(p []byte) (int, error) {
 	}
 	if c.left == 0 {
 		for c.end-c.start < 5 {
-			if err := c.fill(); err != nil {
+			if err := c.fill(); err == (errNoMore{}) {
+				return 0, err // the begin of a header stays for later
+			} else if err != nil {
 				return c.give(p, c.end-c.start), err
 			}
 		}
@@ -48,6 +61,9 @@ func (c *recordConn) Read(p []byte) (int, error) {
 
 // fill reads once from the connection, behind what is there.
 func (c *recordConn) fill() error {
+	if c.only {
+		return errNoMore{}
+	}
 	if c.in == nil {
 		c.in = recordBuffers.Get().(*[]byte)
 		c.start, c.end = 0, 0

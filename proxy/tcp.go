@@ -43,7 +43,6 @@ func (d *downstream) carry(t *tcpProxy, name string) {
 	}
 	defer x.up.close()
 	if !x.exchangePeers() {
-		x.flags |= accesslog.UpstreamConnectionFailure
 		x.finish()
 		return
 	}
@@ -176,16 +175,10 @@ func (x *transfer) copy() {
 	}
 }
 
-// reset lets the close that follows tell the other side that bytes may be missing.
+// reset closes a connection so that the other side learns that bytes may be missing: TLS gets no chance to say goodbye.
 func reset(c net.Conn) {
-	for {
-		inner, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		c = inner.NetConn()
-	}
-	if t, ok := c.(*net.TCPConn); ok {
+	if t, ok := tcpBeneath(c); ok {
 		t.SetLinger(0)
+		t.Close()
 	}
 }
