@@ -37,7 +37,7 @@ func (m *runningMesh) sidecar(p *api.Pod) (*podAdmin, error) {
 
 // podSidecar finds a pod by its name, and its sidecar.
 func (a *app) podSidecar(ctx context.Context, m *runningMesh, arg string) (*podAdmin, error) {
-	s, err := m.status(ctx)
+	s, err := m.podsOnly(ctx)
 	if err != nil {
 		return nil, err
 	}

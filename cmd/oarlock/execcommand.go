@@ -45,7 +45,7 @@ func runExec(a *app, cmd *cobra.Command, pod string, e mesh.Exec) error {
 		return noMesh("exec", err)
 	}
 	defer m.close()
-	s, err := m.status(cmd.Context())
+	s, err := m.podsOnly(cmd.Context())
 	if err != nil {
 		return err
 	}

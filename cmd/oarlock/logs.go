@@ -52,7 +52,7 @@ func runLogs(a *app, cmd *cobra.Command, f *logFlags, pod string) error {
 		return noMesh("logs", err)
 	}
 	defer m.close()
-	s, err := m.status(cmd.Context())
+	s, err := m.podsOnly(cmd.Context())
 	if err != nil {
 		return err
 	}

@@ -155,6 +155,29 @@ func (m *runningMesh) status(ctx context.Context) (*api.Status, error) {
 	return s, nil
 }
 
+// podsOnly is status for verbs that need no more than the pods: while the control plane is away, the engine tells them.
+func (m *runningMesh) podsOnly(ctx context.Context) (*api.Status, error) {
+	s, err := m.plane.Status(ctx)
+	if err == nil {
+		return s, nil
+	}
+	r, _, rerr := m.engine.Running(ctx)
+	if rerr != nil {
+		return nil, m.unanswered(err)
+	}
+	s = &api.Status{Mesh: m.name, AccessLog: api.AccessLog{On: true}} // for all that is known
+	for i := range r.Pods {
+		p := &r.Pods[i]
+		one := api.Pod{Namespace: p.Workload.Ref.Namespace, Name: p.Workload.Ref.Name, Labels: p.Workload.Labels, Addresses: p.Workload.Addresses,
+			Sidecar: p.Workload.Capture == mesh.CaptureSidecar, Phase: string(p.Phase), Ready: p.Ready}
+		if o := p.Workload.Owner; !o.IsZero() {
+			one.Owner = &api.Ref{Kind: string(o.Kind), Namespace: o.Namespace, Name: o.Name}
+		}
+		s.Pods = append(s.Pods, one)
+	}
+	return s, nil
+}
+
 // unanswered is an error of asking the control plane, which the engine starts again when it ends.
 func (m *runningMesh) unanswered(err error) error {
 	return unreadable(fmt.Errorf("ask mesh %s: %w; its log is %s", m.name, err, m.paths.ControlLog()), "")
