@@ -77,7 +77,7 @@ carries() {
 }
 
 title "A mesh of seven services, from a folder of manifests (backyards, current Istio)"
-run oarlock up -f backyards --name demo --detach --capture explicit "$@"
+run oarlock up -f backyards --name demo --detach "$@"
 shows 'in force on 9 of 9'
 shows '9, all ready'
 
