@@ -76,6 +76,7 @@ func (m *liveMesh) traffic(from api.Pod, url string, stop <-chan struct{}) (good
 				*good++
 			} else {
 				*bad++
+				m.t.Logf("a request failed: exit status %d, %q", code, out)
 			}
 		}
 	}()

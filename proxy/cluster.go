@@ -253,10 +253,21 @@ func (c *cluster) retryStart() bool {
 
 func (c *cluster) retryEnd() { c.core.retries.Add(-1) }
 
-// service is the cluster's first service, for labels.
+// service is the cluster's first service, for labels. Traffic that goes to no service counts under the cluster's name, as
+// with Istio.
 func (c *cluster) service() ServiceName {
-	if len(c.config.Services) > 0 {
+	switch {
+	case len(c.config.Services) > 0:
 		return c.config.Services[0]
+	case c.config.Name == passthroughCluster, c.config.Name == blackHoleCluster:
+		return ServiceName{Name: c.config.Name}
 	}
 	return ServiceName{}
 }
+
+// What Istio calls the clusters for destinations that are in no registry, and the virtual host that refuses them.
+const (
+	passthroughCluster = "PassthroughCluster"
+	blackHoleCluster   = "BlackHoleCluster"
+	blockAllHost       = "block_all"
+)

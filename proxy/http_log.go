@@ -90,8 +90,11 @@ func (x *exchange) labels(key seriesKey) metrics.Labels {
 	if x.grpc() {
 		l.Protocol, l.GRPCStatus = "grpc", string(x.grpcStatus())
 	}
-	if x.cluster != nil {
+	switch {
+	case x.cluster != nil:
 		l.Service = x.cluster.service()
+	case x.host != nil && x.host.Name == blockAllHost:
+		l.Service.Name = blackHoleCluster
 	}
 	self := c.proxy.opt.Self
 	if key.security != metrics.SecurityMutualTLS {

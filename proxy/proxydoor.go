@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -57,7 +58,7 @@ func (p *Proxy) proxyRequest(d *downstream, c *net.TCPConn, st *state) *listener
 		address, known = ip, true
 	}
 	if !known {
-		address = netip.IPv4Unspecified()
+		address, known = p.lookUpHost(host)
 	}
 	d.original = netip.AddrPortFrom(address, port)
 	if method == "CONNECT" {
@@ -77,6 +78,21 @@ func (p *Proxy) proxyRequest(d *downstream, c *net.TCPConn, st *state) *listener
 		return l
 	}
 	return st.outbound
+}
+
+// lookUpTime bounds the look-up of a host that is not in the mesh.
+const lookUpTime = 2 * time.Second
+
+// lookUpHost asks DNS for a host that the mesh does not know. Where there is no answer the address is the unspecified one:
+// a request that names its host may find a route all the same.
+func (p *Proxy) lookUpHost(host string) (netip.Addr, bool) {
+	ctx, cancel := context.WithTimeout(p.ctx, lookUpTime)
+	defer cancel()
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
+	if err != nil || len(found) == 0 {
+		return netip.IPv4Unspecified(), false
+	}
+	return found[0].Unmap(), true
 }
 
 // readProxyHead reads to the end of a head.

@@ -38,6 +38,10 @@ func (d *downstream) carry(t *tcpProxy, name string) {
 	x := &transfer{downstream: d, tcp: t, cluster: d.proxy.state.Load().clusters[name], clusterName: name}
 	x.connect()
 	if x.up == nil {
+		if x.cluster != nil && name == blackHoleCluster {
+			x.series = d.proxy.opt.Series.Connection(x.labels()).Open()
+			x.series.Close()
+		}
 		x.finish()
 		return
 	}
@@ -46,8 +50,7 @@ func (d *downstream) carry(t *tcpProxy, name string) {
 		x.finish()
 		return
 	}
-	x.series = d.proxy.opt.Series.Connection(x.labels())
-	x.series.Open()
+	x.series = d.proxy.opt.Series.Connection(x.labels()).Open()
 	x.copy()
 	x.series.Close()
 	x.finish()
@@ -118,7 +121,7 @@ func (x *transfer) labels() metrics.Labels {
 	l.Reporter, l.Source, l.Destination = metrics.Source, x.proxy.opt.Self, x.upPeer
 	l.Policy, l.Port = x.cluster.config.Policy, x.original.Port()
 	l.Security = metrics.SecurityNone
-	if x.up.tls != nil && x.up.peerID != "" {
+	if x.up != nil && x.up.tls != nil && x.up.peerID != "" {
 		l.Security = metrics.SecurityMutualTLS
 	}
 	return l
