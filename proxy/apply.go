@@ -256,7 +256,7 @@ func (p *Proxy) closeAll(of []*chain) {
 	defer p.mu.Unlock()
 	for d := range p.conns {
 		if slices.Contains(of, d.chain) {
-			d.conn.Close()
+			d.accepted.Close()
 		}
 	}
 }

@@ -14,10 +14,12 @@ import (
 // A downstream is one accepted connection whose filter chain is found and whose TLS, if it is ours to end, is ended.
 type downstream struct {
 	proxy *Proxy
-	chain *chain
+	chain *chain // nil until it is found; set under Proxy.mu
 	// conn is what to read and to write: a *tls.Conn, a *sniff.Conn with bytes that were looked at, or a *net.TCPConn.
 	conn net.Conn
-	id   uint64
+	// accepted is what is beneath conn. It stays the same, so that others may close it.
+	accepted *net.TCPConn
+	id       uint64
 	// start is when it was accepted.
 	start time.Time
 
@@ -52,7 +54,7 @@ func (d *downstream) closeIdle() bool {
 	if !d.use.CompareAndSwap(connIdle, connClosing) {
 		return false
 	}
-	d.conn.Close()
+	d.accepted.Close()
 	return true
 }
 

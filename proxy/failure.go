@@ -173,7 +173,7 @@ func downstreamFailure(err error, allowed []NameMatch) tlsFailure {
 	var header tls.RecordHeaderError
 	text := err.Error()
 	switch {
-	case errors.As(err, &header):
+	case errors.As(err, &header) && first(header):
 		return tlsFailure{cause: metrics.CausePlaintextToTLS, text: tlsHTTPRequest}
 	case strings.Contains(text, "didn't provide a certificate"):
 		return tlsFailure{cause: metrics.CauseNoClientCertificate, text: tlsError(codeNoCertificate, "PEER_DID_NOT_RETURN_A_CERTIFICATE")}
@@ -189,6 +189,9 @@ func downstreamFailure(err error, allowed []NameMatch) tlsFailure {
 	}
 	return tlsFailure{cause: metrics.CauseOther, text: "TLS error: " + text}
 }
+
+// first says whether a record was bad while the version was not agreed on. Later the other side has spoken TLS already.
+func first(e tls.RecordHeaderError) bool { return !strings.Contains(e.Msg, "when expecting version") }
 
 // trustDomain gives the trust domain of a SPIFFE ID, or of the beginning of one.
 func trustDomain(id string) string {
@@ -211,7 +214,7 @@ func upstreamFailure(err error) tlsFailure {
 	var header tls.RecordHeaderError
 	text := err.Error()
 	switch {
-	case errors.As(err, &header):
+	case errors.As(err, &header) && first(header):
 		return tlsFailure{cause: metrics.CauseTLSToPlaintext, text: tlsError(codeWrongVersion, "WRONG_VERSION_NUMBER")}
 	case strings.Contains(text, "unsupported protocol version"), strings.Contains(text, "selected unsupported"):
 		return tlsFailure{cause: metrics.CauseVersion, text: tlsError(codeUnsupported, "UNSUPPORTED_PROTOCOL")}

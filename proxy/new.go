@@ -79,7 +79,7 @@ func (p *Proxy) Close() error {
 	p.applying.Unlock()
 	p.mu.Lock()
 	for d := range p.conns {
-		d.conn.Close()
+		d.accepted.Close()
 	}
 	p.mu.Unlock()
 	p.wg.Wait()
@@ -122,6 +122,13 @@ func (p *Proxy) track(d *downstream) bool {
 	}
 	p.conns[d] = struct{}{}
 	return true
+}
+
+// settle notes the chain that a connection goes on.
+func (p *Proxy) settle(d *downstream, c *chain) {
+	p.mu.Lock()
+	d.chain = c
+	p.mu.Unlock()
 }
 
 func (p *Proxy) untrack(d *downstream) {

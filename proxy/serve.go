@@ -15,26 +15,17 @@ import (
 
 // serve takes a connection from its door to its end: original destination, listener, first bytes, filter chain, TLS.
 func (p *Proxy) serve(c *net.TCPConn, at *door) {
-	d := &downstream{proxy: p, conn: c, id: p.nextID.Add(1), start: time.Now()}
+	d := &downstream{proxy: p, conn: c, accepted: c, id: p.nextID.Add(1), start: time.Now()}
 	d.remote, d.local = addrPort(c.RemoteAddr()), addrPort(c.LocalAddr())
 	d.original = d.local
-	l := p.route(d, c, at)
-	if l == nil {
-		return
-	}
-	seen, err := l.inspect(d, c)
-	if err != nil {
-		return // it went away before it said anything: nothing to tell
-	}
-	d.chain = l.match(d, seen)
-	if d.chain == nil {
-		l.noChain(d, seen)
-		return
-	}
 	if !p.track(d) {
 		return
 	}
 	defer p.untrack(d)
+	seen, ok := p.choose(d, c, at)
+	if !ok {
+		return
+	}
 	if d.chain.tls != nil && !d.handshake(seen) {
 		return
 	}
@@ -45,9 +36,43 @@ func (p *Proxy) serve(c *net.TCPConn, at *door) {
 	d.chain.tcp.serve(d)
 }
 
-// route finds the original destination and the listener. nil: there is no listener (any more).
-func (p *Proxy) route(d *downstream, c *net.TCPConn, at *door) *listener {
+// choose finds the filter chain, which is one of the Config that is in force at the end of the look at the first bytes: a
+// client that takes its time gets no policy that is over.
+func (p *Proxy) choose(d *downstream, c *net.TCPConn, at *door) (seen, bool) {
 	st := p.state.Load()
+	l := p.route(d, c, at, st)
+	for l != nil {
+		s, err := l.inspect(d, c)
+		if err != nil {
+			break // it went away before it said anything: nothing to tell
+		}
+		if now := p.state.Load(); now != st {
+			st, l = now, now.successor(l)
+			continue
+		}
+		found := l.match(d, s)
+		if found == nil {
+			l.noChain(d, s)
+			break
+		}
+		p.settle(d, found)
+		if !found.retired.Load() {
+			return s, true
+		}
+	}
+	return seen{}, false
+}
+
+// successor is the listener that has taken the place of one of a Config before.
+func (s *state) successor(l *listener) *listener {
+	if next := s.named(l.Name); next != nil {
+		return next
+	}
+	return s.behind(l.Direction)
+}
+
+// route finds the original destination and the listener. nil: there is no listener (any more).
+func (p *Proxy) route(d *downstream, c *net.TCPConn, at *door, st *state) *listener {
 	l := st.behind(at.door.Direction)
 	if at.key.listener != "" {
 		l = st.named(at.key.listener)
