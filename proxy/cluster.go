@@ -73,12 +73,12 @@ func (p *Proxy) compileCluster(c *Cluster, old *cluster) (*cluster, error) {
 		out.core = core
 	}
 	var members []*endpoint
-	if c.Discovery == Static || c.Discovery == EDS {
+	switch {
+	case c.Discovery == Static || c.Discovery == EDS:
 		for i := range c.Endpoints {
 			members = append(members, out.member(&c.Endpoints[i], old))
 		}
-	}
-	if members == nil && old != nil && old.core == out.core {
+	case old != nil && old.core == out.core:
 		members = *old.members.Load() // until the names are looked up
 	}
 	out.members.Store(&members)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -48,7 +49,7 @@ func (c *cluster) lookUpOnce(ctx context.Context) {
 		}
 		for _, a := range addresses {
 			at := netip.AddrPortFrom(a, e.Address.Port())
-			if i := slices.IndexFunc(old, func(m *endpoint) bool { return m.config == e && m.address == at }); i >= 0 {
+			if i := slices.IndexFunc(old, func(m *endpoint) bool { return same(m.config, e) && m.address == at }); i >= 0 {
 				next = append(next, old[i])
 				continue
 			}
@@ -69,12 +70,15 @@ func (c *cluster) lookUpOnce(ctx context.Context) {
 func of(members []*endpoint, e *Endpoint) []*endpoint {
 	var out []*endpoint
 	for _, m := range members {
-		if m.config == e {
+		if same(m.config, e) {
 			out = append(out, m)
 		}
 	}
 	return out
 }
+
+// same says whether two endpoints mean the same, of one Config or of two.
+func same(a, b *Endpoint) bool { return a == b || reflect.DeepEqual(a, b) }
 
 // addresses gives the addresses of an endpoint's host, sorted, never none.
 func (p *Proxy) addresses(ctx context.Context, e *Endpoint) ([]netip.Addr, error) {

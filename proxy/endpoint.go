@@ -60,6 +60,7 @@ func hasAll(have, want map[string]string) bool {
 
 func (e *endpoint) close() {
 	if !e.gone.Swap(true) {
+		e.forgive()
 		e.pool.close()
 	}
 }

@@ -38,6 +38,13 @@ func (e *endpoint) healthy(now int64) bool {
 	return true
 }
 
+// forgive ends an ejection.
+func (e *endpoint) forgive() {
+	if e.outlier.until.Swap(0) != 0 {
+		e.core.stats.Ejected.Add(-1)
+	}
+}
+
 // report tells how a request ended: ok false where there was no answer, else its status.
 func (e *endpoint) report(ok bool, status int) {
 	o := e.core.config.Outlier
@@ -71,7 +78,7 @@ func (e *endpoint) report(ok bool, status int) {
 func (e *endpoint) eject(o *Outlier) {
 	st := e.core.proxy.state.Load()
 	c := st.clusters[e.core.config.Name]
-	if c == nil || e.outlier.until.Load() != 0 {
+	if c == nil || e.gone.Load() || e.outlier.until.Load() != 0 {
 		return
 	}
 	members, out := *c.members.Load(), 0
