@@ -191,7 +191,8 @@ func (c *cluster) pick(original netip.AddrPort, tried []*endpoint) *endpoint {
 
 // originalEndpoint makes an endpoint of the destination that the client meant.
 func (c *cluster) originalEndpoint(at netip.AddrPort) *endpoint {
-	if !at.IsValid() || at.Port() == 0 {
+	// Nobody lives at the unspecified address, and the kernel would take it for loopback.
+	if !at.IsValid() || at.Port() == 0 || at.Addr().IsUnspecified() {
 		return nil
 	}
 	if c.config.OriginalPort != 0 {

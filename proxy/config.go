@@ -195,6 +195,8 @@ type HTTPManager struct {
 	ALPNOverride bool
 	// ClientCert is what becomes of x-forwarded-client-cert.
 	ClientCert ClientCert
+	// NormalizePath and MergeSlashes bring paths into one form before they are routed and passed on.
+	NormalizePath, MergeSlashes bool
 	// RemoteAddress appends the peer to x-forwarded-for and takes it for trusted, as an edge does.
 	RemoteAddress bool
 }

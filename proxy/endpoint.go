@@ -119,7 +119,7 @@ func (e *endpoint) connect(ctx context.Context, alpn []string, stream bool) (*up
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	at, local := e.core.proxy.opt.Capture.outgoing(e)
-	dialer := net.Dialer{LocalAddr: local, Control: e.core.proxy.dialControl(), KeepAliveConfig: keepAlive(e.core.config.KeepAlive)}
+	dialer := net.Dialer{LocalAddr: local, Control: e.core.proxy.dialControl(local != nil), KeepAliveConfig: keepAlive(e.core.config.KeepAlive)}
 	c, err := dialer.DialContext(ctx, "tcp", at.String())
 	if err != nil {
 		return nil, connectError(err, "")

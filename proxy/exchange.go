@@ -34,7 +34,9 @@ func (x *transfer) exchangePeers() bool {
 			x.flags |= accesslog.DownstreamProtocolError
 			return false
 		}
-		peer.Principal = x.peer.Principal
+		if peer.Principal = x.peer.Principal; x.peer.Namespace != "" {
+			peer.Namespace = x.peer.Namespace // by the certificate
+		}
 		x.peer = peer
 		if _, err := x.conn.Write(writePeer(x.proxy.opt.Self, x.proxy.opt.NodeID)); err != nil {
 			x.flags |= accesslog.DownstreamConnectionTermination

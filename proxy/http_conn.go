@@ -159,7 +159,7 @@ func (c *httpConn) clusterFor(name string) *cluster {
 
 // hear takes in what the client says of itself.
 func (c *httpConn) hear(said []byte) {
-	if bytes.Equal(said, c.said) {
+	if bytes.Equal(said, c.said) || len(said) > maxMetadata {
 		return
 	}
 	c.said = append(c.said[:0], said...)

@@ -176,6 +176,9 @@ func (x *exchange) handle() {
 	if said := x.req.get(headerPeerMetadata); said != nil && x.c.own != nil && x.c.direction == Inbound {
 		x.c.hear(said)
 	}
+	if m := x.c.config; m.NormalizePath || m.MergeSlashes {
+		x.req.normalizePath(m.MergeSlashes)
+	}
 	if !x.findRoute() || !x.findCluster() || !x.hold() {
 		return
 	}

@@ -137,6 +137,9 @@ func (x *exchange) appendRequest(out []byte) []byte {
 	if i := h.at[headerClientCert]; i > 0 && forwardCert && c.d.certificate() == nil {
 		h.fields[i-1].skip = true
 	}
+	if c.config.RemoteAddress {
+		h.dropInternal()
+	}
 	out = h.appendFields(out, &c.dropRequest)
 	if h.chunked {
 		out = append(out, "transfer-encoding: chunked\r\n"...)
@@ -164,8 +167,10 @@ func (x *exchange) appendForwarded(out []byte) []byte {
 	}
 	if c.config.RemoteAddress {
 		out = append(out, "x-forwarded-for: "...)
-		if before := h.get(headerForwardedFor); len(before) > 0 {
-			out = append(append(out, before...), ',')
+		for i := range h.fields {
+			if f := &h.fields[i]; f.id == headerForwardedFor && f.valueEnd > f.value {
+				out = append(append(out, h.valueOf(f)...), ',')
+			}
 		}
 		out = append(c.d.remote.Addr().AppendTo(out), "\r\n"...)
 	}
@@ -183,6 +188,18 @@ func (x *exchange) appendForwarded(out []byte) []byte {
 	}
 	return x.appendClientCert(out)
 }
+
+// dropInternal leaves out what proxies of the mesh tell each other: a client at the edge has no say there.
+func (h *head) dropInternal() {
+	for i := range h.fields {
+		f := &h.fields[i]
+		if name := h.w.buf[f.start:f.nameEnd]; len(name) > len(internalPrefix) && equalFold(name[:len(internalPrefix)], internalPrefix) {
+			f.skip = true
+		}
+	}
+}
+
+const internalPrefix = "x-envoy-"
 
 // appendClientCert writes x-forwarded-client-cert where it is not passed on as it came.
 func (x *exchange) appendClientCert(out []byte) []byte {

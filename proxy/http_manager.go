@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
 	"net/netip"
 	"slices"
@@ -87,8 +88,12 @@ func union(a, b []string) []string {
 	return a
 }
 
-// maxPeers bounds the neighbours that are remembered; past that all are forgotten and learnt anew.
-const maxPeers = 1024
+// maxPeers bounds the neighbours that are remembered; past that all are forgotten and learnt anew. maxMetadata bounds what
+// one says of itself, in bytes of the header; more is not listened to.
+const (
+	maxPeers    = 1024
+	maxMetadata = 8 << 10
+)
 
 // A peerCache keeps one Peer for each neighbour, so that what it says of itself is read once and labels can be told apart by
 // their address.
@@ -99,43 +104,54 @@ type peerCache struct {
 
 type peerKey struct {
 	base Peer
-	said string
+	said [sha256.Size]byte // zero where it said nothing
 }
 
-// intern gives the peer of whom base is known, and who said something in a header's value.
+// intern gives the peer of whom base is known, and who said something in a header's value. What cannot be read is as good as
+// nothing, and takes no room.
 func (c *peerCache) intern(base Peer, said []byte) *Peer {
+	key := peerKey{base: base}
+	if len(said) > 0 && len(said) <= maxMetadata {
+		key.said = sha256.Sum256(said)
+	}
 	c.mu.RLock()
-	p := c.peers[peerKey{base, string(said)}]
+	p := c.peers[key]
 	c.mu.RUnlock()
 	if p != nil {
 		return p
 	}
 	p = &base
-	if len(said) > 0 {
-		p = heard(base, said)
+	if key.said != [sha256.Size]byte{} {
+		ok := false
+		if p, ok = heard(base, said); !ok {
+			return p
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.peers == nil || len(c.peers) >= maxPeers {
 		c.peers = map[peerKey]*Peer{}
 	}
-	c.peers[peerKey{base, string(said)}] = p
+	c.peers[key] = p
 	return p
 }
 
-// heard adds what a peer says of itself to what is known. Its principal it cannot say.
-func heard(base Peer, said []byte) *Peer {
+// heard adds what a peer says of itself to what is known; false where it cannot be read. What its certificate proves it
+// cannot say otherwise.
+func heard(base Peer, said []byte) (*Peer, bool) {
 	raw := make([]byte, base64.StdEncoding.DecodedLen(len(said)))
 	n, err := base64.StdEncoding.Decode(raw, said)
 	if err != nil {
-		return &base
+		return &base, false
 	}
 	p, err := decodeMetadata(raw[:n])
 	if err != nil || p == (Peer{}) {
-		return &base
+		return &base, false
 	}
-	p.Principal = base.Principal
-	return &p
+	if p.Principal = base.Principal; base.Principal != "" && base.Namespace != "" {
+		p.Namespace = base.Namespace
+	}
+	return &p, true
 }
 
 // A seriesKey is what tells the series of one manager apart.

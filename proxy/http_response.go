@@ -152,10 +152,15 @@ func (x *exchange) cut(err error) {
 // reusable says whether the upstream's connection can carry another request.
 func (x *exchange) reusable() bool {
 	h := &x.resp
-	if h.closing || h.minor == 0 && !h.keep || !x.respBody.over() || x.uploading() {
+	if h.closing || h.minor == 0 && !h.keep || !x.respBody.over() || x.uploading() || h.status == 101 {
 		return false
 	}
-	return x.up.r == x.up.w && (h.chunked || h.length >= 0 || x.respBody.n == 0 && x.bodiless())
+	if x.bodiless() {
+		// A body that is announced and must not come comes from some servers all the same.
+		announced := h.chunked || h.length > 0 && h.status != 304 && string(x.req.method()) != "HEAD"
+		return x.up.r == x.up.w && !announced
+	}
+	return x.up.r == x.up.w && (h.chunked || h.length >= 0)
 }
 
 // bodiless says whether the response has no body whatever its head says.
@@ -173,7 +178,7 @@ func (x *exchange) endUpstream() {
 // hearServer takes in what the upstream says of itself.
 func (x *exchange) hearServer() {
 	said := x.resp.get(headerPeerMetadata)
-	if said == nil || x.c.own == nil || x.c.direction == Inbound || string(x.up.said) == string(said) {
+	if said == nil || len(said) > maxMetadata || x.c.own == nil || x.c.direction == Inbound || string(x.up.said) == string(said) {
 		return
 	}
 	x.up.said = append(x.up.said[:0], said...)

@@ -84,8 +84,8 @@ func (x *exchange) connect() *failedTry {
 		if c == nil {
 			break
 		}
-		// One that has just been used is hardly ever dead, and if it is, the request can go to another one.
-		if x.repeatable() && x.now.Sub(c.since) < time.Second || usable(c.conn) {
+		// Looked at always: bytes that came after a response would be taken for the next one.
+		if usable(c.conn) {
 			x.up = c
 			c.uses++
 			return nil

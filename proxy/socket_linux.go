@@ -82,18 +82,24 @@ func listenControl(_, _ string, c syscall.RawConn) error {
 	return errors.Join(cerr, err)
 }
 
-// dialControl marks our own connections, so that redirection leaves them alone; nil where there is no mark.
-func (p *Proxy) dialControl() func(network, address string, c syscall.RawConn) error {
+// dialControl marks our own connections, so that redirection leaves them alone. Where they come from an address that is
+// chosen (bound), the kernel chooses the port when it knows the destination: else every port would count once for all
+// destinations together, and a machine runs out of them. nil where there is nothing to do.
+func (p *Proxy) dialControl(bound bool) func(network, address string, c syscall.RawConn) error {
 	mark := p.opt.Capture.Mark
-	if mark == 0 {
+	if mark == 0 && !bound {
 		return nil
 	}
 	return func(_, _ string, c syscall.RawConn) error {
 		var err error
-		cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark) })
-		if cerr != nil {
-			return cerr
-		}
-		return err
+		cerr := c.Control(func(fd uintptr) {
+			if bound {
+				err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+			}
+			if mark != 0 {
+				err = errors.Join(err, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark))
+			}
+		})
+		return errors.Join(cerr, err)
 	}
 }

@@ -20,4 +20,4 @@ const acceptKeepAlive = 30 * time.Second
 
 func listenControl(_, _ string, _ syscall.RawConn) error { return nil }
 
-func (p *Proxy) dialControl() func(network, address string, c syscall.RawConn) error { return nil }
+func (p *Proxy) dialControl(bool) func(network, address string, c syscall.RawConn) error { return nil }

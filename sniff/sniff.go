@@ -72,15 +72,21 @@ type Limits struct {
 
 // Sniff reads until the protocol is clear and keeps the bytes for Read. It returns an error where the connection fails
 // first; io.EOF where it ends without a byte. The end of the stream after some bytes is no error: Read will come to it.
-// Another call gives the same answer without reading.
+// Another call gives the same answer without reading, unless the first asked for TLS alone and the second for more.
 //
 // Sniff sets the read deadline of the connection and leaves none behind. To give up early, close the connection.
 func (c *Conn) Sniff(l Limits) (Result, error) {
-	if c.sniffed {
+	// Who asked for TLS alone may ask again for more.
+	again := c.sniffed && c.err == nil && c.onlyTLS && !l.OnlyTLS && c.result.Protocol == Other && len(c.buf) > 0
+	if c.sniffed && !again {
 		return c.result, c.err
 	}
-	c.sniffed = true
-	c.result, c.err = c.sniff(l)
+	c.sniffed, c.onlyTLS = true, l.OnlyTLS
+	if again {
+		c.result, c.err = c.nameIt(l)
+	} else {
+		c.result, c.err = c.sniff(l)
+	}
 	if err := c.Conn.SetReadDeadline(time.Time{}); err != nil && c.err == nil {
 		c.err = fmt.Errorf("clear read deadline: %w", err)
 	}
@@ -99,11 +105,16 @@ func (c *Conn) sniff(l Limits) (Result, error) {
 	case err != nil:
 		return Result{}, fmt.Errorf("read first bytes: %w", err)
 	}
-	if l.Rest == 0 {
-		l.Rest = DefaultRest
-	}
 	if l.OnlyTLS && !c.looksLikeTLS() {
 		return Result{Protocol: Other}, nil
+	}
+	return c.nameIt(l)
+}
+
+// nameIt reads on from the first bytes until the protocol is clear.
+func (c *Conn) nameIt(l Limits) (Result, error) {
+	if l.Rest == 0 {
+		l.Rest = DefaultRest
 	}
 	if p, ok := c.name(false); ok {
 		return Result{Protocol: p}, nil // the usual case: no timer is started
@@ -178,6 +189,7 @@ type Conn struct {
 	line lineState
 
 	sniffed bool
+	onlyTLS bool // asked for
 	result  Result
 	err     error
 

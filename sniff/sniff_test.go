@@ -350,4 +350,8 @@ func TestSniffOnlyTLS(t *testing.T) {
 	if r.Protocol != Other || err != nil || string(c.Buffered()) != "G" {
 		t.Errorf("Sniff = %v, %v with %q", r.Protocol, err, c.Buffered())
 	}
+	go client.Write([]byte("ET / HTTP/1.1\r\n\r\n"))
+	if r, err := c.Sniff(Limits{}); r.Protocol != HTTP1 || err != nil {
+		t.Errorf("asked for more: %v, %v with %q", r.Protocol, err, c.Buffered())
+	}
 }

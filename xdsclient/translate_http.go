@@ -12,8 +12,9 @@ import (
 const (
 	managerObeyed = `stat_prefix rds route_config http_filters access_log server_name server_header_transformation
 		common_http_protocol_options stream_idle_timeout max_request_headers_kb upgrade_configs
-		forward_client_cert_details set_current_client_cert_details use_remote_address codec_type request_headers_timeout`
-	managerHarmless = `tracing proxy_100_continue normalize_path merge_slashes path_with_escaped_slashes_action
+		forward_client_cert_details set_current_client_cert_details use_remote_address codec_type request_headers_timeout normalize_path
+		merge_slashes`
+	managerHarmless = `tracing proxy_100_continue path_with_escaped_slashes_action
 		request_id_extension http2_protocol_options http3_protocol_options http_protocol_options request_timeout
 		delayed_close_timeout drain_timeout via generate_request_id preserve_external_request_id
 		always_set_request_id_in_response xff_num_trusted_hops internal_address_config skip_xff_append add_user_agent
@@ -57,6 +58,7 @@ func (t *translation) httpManager(e extension) (*proxy.HTTPManager, error) {
 			t.ignore("HttpConnectionManager.max_requests_per_connection")
 		}
 	}
+	out.NormalizePath, out.MergeSlashes = c.GetNormalizePath().GetValue(), c.MergeSlashes
 	if err := t.clientCert(c, out); err != nil {
 		return nil, err
 	}

@@ -191,7 +191,7 @@ func TestManager(t *testing.T) {
 		{with(`"forwardClientCertDetails": "ALWAYS_FORWARD_ONLY"`), []string{"! ALWAYS_FORWARD_ONLY is not supported"}},
 		{with(`"upgradeConfigs": [{"upgradeType": "CONNECT"}]`), []string{"! CONNECT is not supported"}},
 		{with(`"codecType": "HTTP3"`), []string{"! HTTP3 is not supported"}},
-		{with(`"tracing": {}, "normalizePath": true`), []string{"? HttpConnectionManager.tracing", "? HttpConnectionManager.normalize_path"}},
+		{with(`"tracing": {}, "normalizePath": true, "mergeSlashes": true`), []string{"? HttpConnectionManager.tracing", "NormalizePath:true MergeSlashes:true"}},
 	})
 }
 
