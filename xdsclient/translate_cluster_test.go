@@ -126,7 +126,7 @@ func TestClientTLS(t *testing.T) {
 		{combined(`"trustChainVerification": "ACCEPT_UNTRUSTED"`, "ROOTCA"), []string{"! trust_chain_verification is not supported"}},
 		{up(`"validationContext": {"trustedCa": {"filename": "/r"}}`), []string{"Trust:{RootFile:/r}"}},
 		{up(`"validationContext": {"trustedCa": {"inlineString": "r"}}`), []string{"! trusted_ca: only a file"}},
-		{up(`"validationContext": {"matchSubjectAltNames": [{"exact": "a"}]}`), []string{"Peers:[{Prefix:false Value:a}]"}},
+		{up(`"validationContext": {"matchSubjectAltNames": [{"exact": "a"}]}`), []string{"Peers:[{Value:a}]"}},
 		{up(`"tlsParams": {"tlsMinimumProtocolVersion": "TLSv1_1", "tlsMaximumProtocolVersion": "TLSv1_3"}`),
 			[]string{"MinVersion:771 MaxVersion:772", "? TlsParameters version TLSv1_1"}},
 		{up(`"tlsParams": {"cipherSuites": ["[ECDHE-RSA-AES128-GCM-SHA256|NOPE]"]}`),
