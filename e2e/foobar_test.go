@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,3 +114,41 @@ func TestOpensslAndCurl(t *testing.T) {
 }
 
 func address(p api.Pod, port string) string { return net.JoinHostPort(p.Addresses[0], port) }
+
+// What a client of openssl gets for each ALPN that it offers, by mode and by the port's declared protocol: whether the sidecar
+// ends its TLS, and which protocol they agree on.
+func TestALPNByMode(t *testing.T) {
+	openssl := meshtest.Require(t, "openssl", "openssl")
+	m := up(t, "backyards-current")
+	m.synced()
+	front, analytics := m.pod("backyards-demo", "frontpage"), m.pod("backyards-demo", "analytics")
+	keys := t.TempDir()
+	m.do("cert", "export", front.Name, "-n", front.Namespace, "-d", keys)
+	istio := []string{"istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"}
+	for _, mode := range []struct{ verb, name string }{{"require", "STRICT"}, {"allow", "PERMISSIVE"}, {"disable", "DISABLE"}} {
+		m.do("mtls", mode.verb, "backyards-demo/analytics", "--yes")
+		for _, port := range []struct {
+			number  string
+			answers []string // protocols that the sidecar agrees on
+		}{
+			{"8080", []string{"h2", "http/1.1"}},
+			{"8083", []string{"istio-peer-exchange", "h2", "http/1.1"}},
+		} {
+			for _, alpn := range append([]string{"", "h2", "http/1.1", "something"}, istio...) {
+				args := []string{"exec", front.Name, "-n", front.Namespace, "-c", "istio-proxy", "--", openssl, "s_client", "-connect", address(analytics, port.number),
+					"-key", filepath.Join(keys, "key.pem"), "-cert", filepath.Join(keys, "cert-chain.pem"), "-CAfile", filepath.Join(keys, "root-cert.pem")}
+				if alpn != "" {
+					args = append(args, "-alpn", alpn)
+				}
+				out, _ := m.try(args...)
+				ended := strings.Contains(out, "BEGIN CERTIFICATE")
+				wantEnded := mode.name == "STRICT" || mode.name == "PERMISSIVE" && slices.Contains(istio, alpn)
+				agreed := strings.Contains(out, "ALPN protocol: "+alpn+"\n") && alpn != ""
+				wantAgreed := wantEnded && slices.Contains(port.answers, alpn)
+				if ended != wantEnded || agreed != wantAgreed {
+					t.Errorf("%s, port %s, ALPN %q: ended %v, agreed %v; want %v, %v", mode.name, port.number, alpn, ended, agreed, wantEnded, wantAgreed)
+				}
+			}
+		}
+	}
+}
