@@ -367,7 +367,7 @@ func TestAbandonedApply(t *testing.T) {
 // Places are given out up to the limit, counted when refused, and come back.
 func TestLimits(t *testing.T) {
 	_, c := running(t, &Cluster{Name: "c", Limits: Limits{Requests: 2, Retries: 1}})
-	if !c.requestStart() || !c.requestStart() || c.requestStart() {
+	if first, second, third := c.requestStart(), c.requestStart(), c.requestStart(); !first || !second || third {
 		t.Error("want two requests and no third")
 	}
 	c.requestEnd()

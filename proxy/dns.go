@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"maps"
 	"net"
 	"net/netip"
 	"reflect"
@@ -66,11 +65,6 @@ func (c *cluster) lookUpOnce(ctx context.Context) {
 			m.close()
 		}
 	}
-}
-
-// sameHost says whether two endpoints of a configuration, or of one and the next, are the same name.
-func sameHost(a, b *Endpoint) bool {
-	return a.Host == b.Host && a.Address.Port() == b.Address.Port() && a.Weight == b.Weight && maps.Equal(a.Labels, b.Labels)
 }
 
 func of(members []*endpoint, e *Endpoint) []*endpoint {

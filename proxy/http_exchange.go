@@ -51,7 +51,6 @@ type exchange struct {
 	flags     accesslog.Flags
 	details   string
 	transport string // why TLS failed upstream
-	ending    string // termination details
 	sent      int64
 	chunks    bool     // the client gets the body in chunks
 	pooled    bool     // the upstream's connection can be used again
