@@ -61,8 +61,10 @@ func (p *pipe) run() {
 // oneWay copies from one side to the other. An error of either side breaks the other way too.
 func (p *pipe) oneWay(to, from net.Conn, n *atomic.Int64) {
 	read, write := p.pump(to, from, n)
-	if read == io.EOF && write == nil && closeWrite(to) == nil {
-		return
+	if read == io.EOF && write == nil {
+		if write = closeWrite(to); write == nil {
+			return
+		}
 	}
 	if read != nil && read != io.EOF {
 		p.blame(from, read)
