@@ -79,6 +79,9 @@ func writePeer(self Peer, id string) []byte {
 
 // readPeer reads exactly one message, so that the next byte is the application's.
 func readPeer(c net.Conn) (Peer, error) {
+	if r := records(c); r != nil {
+		r.deciphered = true
+	}
 	c.SetReadDeadline(time.Now().Add(exchangeTime))
 	defer c.SetReadDeadline(time.Time{})
 	var head [8]byte

@@ -114,21 +114,43 @@ func (p *pipe) pump(to, from net.Conn, n *atomic.Int64) (read, write error) {
 		from = s.NetConn()
 	}
 	in, out := records(from), records(to)
+	plain, _ := from.(*net.TCPConn)
 	buf := pipeBuffers.Get().(*[]byte)
-	defer pipeBuffers.Put(buf)
+	defer func() { pipeBuffers.Put(buf) }()
+	r := 0
+	if in != nil && in.deciphered { // that is not seen by waiting, so first of all it is read
+		r, read = readNow(from, in, *buf)
+	}
 	for {
-		r, err := readSome(from, in, *buf)
 		if r > 0 {
-			w, werr := writeAll(to, out, (*buf)[:r])
+			var w int
+			w, write = writeAll(to, out, (*buf)[:r])
 			n.Add(int64(w))
-			if werr != nil {
-				return nil, werr
+		}
+		if read != nil || write != nil {
+			return read, write
+		}
+		if r < len(*buf)/2 { // so little that no more may be there: wait for it without the buffer
+			pipeBuffers.Put(buf)
+			read = awaitMore(plain, in)
+			buf = pipeBuffers.Get().(*[]byte)
+			if read != nil {
+				return read, nil
 			}
 		}
-		if err != nil {
-			return err, nil
-		}
+		r, read = readSome(from, in, *buf)
 	}
+}
+
+// awaitMore waits until reading does not, as far as that can be told.
+func awaitMore(plain *net.TCPConn, in *recordConn) error {
+	switch {
+	case plain != nil:
+		return awaitData(plain)
+	case in != nil && in.start == in.end:
+		return awaitData(in.TCPConn)
+	}
+	return nil
 }
 
 // records gives the recordConn beneath a connection, nil where there is none.
@@ -146,13 +168,19 @@ func readSome(from net.Conn, in *recordConn, buf []byte) (int, error) {
 	n, err := from.Read(buf)
 	for err == nil && in != nil && len(buf)-n >= maxRecord && in.ready() {
 		var more int
-		in.only = true
-		more, err = from.Read(buf[n:])
-		in.only = false
+		more, err = readNow(from, in, buf[n:])
 		n += more
-		if errors.Is(err, errNoMore{}) {
-			return n, nil
-		}
+	}
+	return n, err
+}
+
+// readNow reads what is there and waits for nothing.
+func readNow(from net.Conn, in *recordConn, buf []byte) (int, error) {
+	in.only = true
+	n, err := from.Read(buf)
+	in.only = false
+	if errors.Is(err, errNoMore{}) {
+		err = nil
 	}
 	return n, err
 }

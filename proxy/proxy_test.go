@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -575,5 +576,37 @@ func TestDoorAddressAsHost(t *testing.T) {
 		if res.StatusCode != want {
 			t.Errorf("Host %s: %d, want %d", host, res.StatusCode, want)
 		}
+	}
+}
+
+// A peer that puts its metadata and the application's first bytes into one TLS record: the rest of the record is not lost, and
+// not waited for.
+func TestExchangeAndDataInOneRecord(t *testing.T) {
+	backend := echo(t)
+	authority, at := meshtest.NewCA(t, nil, 0), freePort(t)
+	start(t, proxy.Options{Identity: identity(t, authority, "shop", "api")},
+		&proxy.Config{Listeners: []*proxy.Listener{inbound("STRICT", at)}, Clusters: []*proxy.Cluster{static("inbound|80||", backend, nil)}})
+	config := identity(t, authority, "front", "web").ClientConfig(spiffeid.MatchAny())
+	config.NextProtos = []string{"istio-peer-exchange"}
+	c, err := tls.Dial("tcp", at.String(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	empty := []byte{0x3D, 0x23, 0x04, 0x67, 0, 0, 0, 0}
+	if _, err := c.Write(append(empty, "ahoy"...)); err != nil {
+		t.Fatal(err)
+	}
+	head := make([]byte, 8)
+	if _, err := io.ReadFull(c, head); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(head[4:]))); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "ahoy" {
+		t.Errorf("got %q, %v", got, err)
 	}
 }

@@ -21,6 +21,9 @@ type recordConn struct {
 	// the application, such as a change of keys.
 	only bool
 
+	// deciphered says that somebody has read of the connection before, so that crypto/tls may have the rest of a record.
+	deciphered bool
+
 	out    *[]byte // nil unless corked
 	corked bool
 }
