@@ -83,10 +83,19 @@ func (a *app) caAnswer(ctx context.Context, ask func(context.Context, *runningMe
 		return a.print(format, c)
 	}
 	tab := a.table(plainPadding, "SLOT", "AUTHORITY", "ORIGIN", "SINCE", "NOT AFTER", "NEXT STEP")
+	if format != "wide" {
+		narrowCA(tab)
+	}
 	for _, one := range c.Authorities {
 		tab.add(one.Slot, one.Fingerprint, one.Origin, instant(one.Since), instant(one.NotAfter), nextWord(c, one))
 	}
 	return tab.write(a.stdout)
+}
+
+// narrowCA says what a narrow terminal does without: of the end the day stays.
+func narrowCA(t *table) {
+	t.optional, t.spare = []string{"NEXT STEP"}, []string{"ORIGIN", "SINCE"}
+	t.cuts = []cut{{"SLOT", 8, keepStart}, {"NOT AFTER", 11, keepStart}, {"AUTHORITY", 9, keepStart}, {"NEXT STEP", 44, keepStart}}
 }
 
 // nextWord says what comes of an authority, and when it is safe.

@@ -185,7 +185,9 @@ func runCertList(a *app, cmd *cobra.Command) error {
 		header = append(header, "SERIAL NUMBER", "NOT BEFORE")
 	}
 	tab := a.table(plainPadding, header...)
-	tab.cuts = []cut{{"IDENTITY", 24, true}}
+	if format != "wide" {
+		narrowCerts(tab)
+	}
 	for _, c := range items {
 		cells := []string{c.Namespace, c.Pod, orDash(c.ID), instant(c.NotAfter), instant(c.RenewAt), certState(&c)}
 		if format == "wide" {
@@ -194,6 +196,12 @@ func runCertList(a *app, cmd *cobra.Command) error {
 		tab.add(cells...)
 	}
 	return tab.write(a.stdout)
+}
+
+// narrowCerts says what a narrow terminal does without: the namespace is in the identity as well.
+func narrowCerts(t *table) {
+	t.optional, t.spare = []string{"NAMESPACE"}, []string{"RENEWAL"}
+	t.cuts = []cut{{"IDENTITY", 24, keepEnd}, {"NAME", 24, keepBoth}, {"NAMESPACE", 10, keepBoth}, {"IDENTITY", 16, keepEnd}, {"NAME", 16, keepBoth}}
 }
 
 func certState(c *certItem) string {

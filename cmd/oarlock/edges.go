@@ -84,7 +84,8 @@ func (a *app) edgeTable(l *loaded, g *graph.Graph, wide bool) *table {
 	tab := a.table(plainPadding, append(header, "DECLARED BY")...)
 	if !wide {
 		tab.optional = []string{"OBSERVED", "PROVEN"}
-		tab.cuts = []cut{{"DECLARED BY", 18, true}, {"SOURCE", 14, true}, {"DESTINATION", 16, false}}
+		tab.namespace = onlyNamespace(g)
+		tab.cuts = []cut{{"DECLARED BY", 18, keepEnd}, {"SOURCE", 14, keepBoth}, {"DESTINATION", 16, keepPort}}
 	}
 	names := make(map[string]string, len(g.Nodes))
 	for i := range g.Nodes {
@@ -103,6 +104,26 @@ func (a *app) edgeTable(l *loaded, g *graph.Graph, wide bool) *table {
 		tab.add(append(cells, sourceWord(e))...)
 	}
 	return tab
+}
+
+// onlyNamespace is the namespace of all ends of edges that stand in one; "" where there are several.
+func onlyNamespace(g *graph.Graph) string {
+	ends := make(map[string]bool, len(g.Nodes))
+	for i := range g.Edges {
+		ends[g.Edges[i].From], ends[g.Edges[i].To] = true, true
+	}
+	only := ""
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		if !ends[n.ID] || n.Kind == graph.NodeEgress || n.Namespace == "" {
+			continue
+		}
+		if only != "" && n.Namespace != only {
+			return ""
+		}
+		only = n.Namespace
+	}
+	return only
 }
 
 // declaredCells gives the columns between the ends of an edge and its source.

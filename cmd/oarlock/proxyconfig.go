@@ -25,21 +25,37 @@ type configKind struct {
 	// rows gives the cells of the table, nodes the JSON.
 	rows  func(p *proxyConfig, d *dump) [][]string
 	nodes func(p *proxyConfig, d *dump) []node
+	// narrow says what a terminal that is too narrow does without.
+	narrow func(t *table)
 }
 
 // configKinds lists the verbs in the order in which all prints them.
 func configKinds() []configKind {
 	return []configKind{
 		{"cluster", "c", "The clusters: where a sidecar sends what, and by which DestinationRule",
-			[]string{"SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"}, clusterRows, keptClusters},
+			[]string{"SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"}, clusterRows, keptClusters,
+			func(t *table) { t.cuts = []cut{{"DESTINATION RULE", 16, keepBoth}, {"SUBSET", 8, keepBoth}} }},
 		{"listener", "l", "The listeners: what a sidecar accepts, and what it does with it",
-			[]string{"ADDRESSES", "PORT", "MATCH", "DESTINATION"}, listenerRows, func(p *proxyConfig, d *dump) []node { return d.listeners() }},
+			[]string{"ADDRESSES", "PORT", "MATCH", "DESTINATION"}, listenerRows, func(p *proxyConfig, d *dump) []node { return d.listeners() },
+			func(t *table) {
+				t.cuts = []cut{{"MATCH", 26, keepStart}, {"DESTINATION", 24, keepStart}, {"ADDRESSES", 15, keepStart}}
+			}},
 		{"route", "r", "The routes: which request goes to which cluster",
-			[]string{"NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE"}, routeRows, func(p *proxyConfig, d *dump) []node { return d.routes() }},
+			[]string{"NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE"}, routeRows, func(p *proxyConfig, d *dump) []node { return d.routes() },
+			func(t *table) {
+				t.cuts = []cut{{"VHOST NAME", 20, keepPort}, {"DOMAINS", 16, keepEnd}, {"NAME", 12, keepStart}, {"MATCH", 10, keepStart}, {"VIRTUAL SERVICE", 15, keepBoth}}
+			}},
 		{"endpoint", "ep", "The endpoints of the clusters, and whether they take the mesh's TLS",
-			[]string{"ENDPOINT", "STATUS", "OUTLIER CHECK", "TLS MODE", "CLUSTER"}, endpointRows, func(p *proxyConfig, d *dump) []node { return d.endpoints() }},
+			[]string{"ENDPOINT", "STATUS", "OUTLIER CHECK", "TLS MODE", "CLUSTER"}, endpointRows, func(p *proxyConfig, d *dump) []node { return d.endpoints() },
+			func(t *table) {
+				t.optional, t.cuts = []string{"OUTLIER CHECK"}, []cut{{"CLUSTER", 24, keepStart}, {"ENDPOINT", 21, keepEnd}}
+			}},
 		{"secret", "s", "The certificates of a sidecar; never its key",
-			[]string{"RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE", "TRUST DOMAIN"}, secretRows, secretNodes},
+			[]string{"RESOURCE NAME", "TYPE", "STATUS", "VALID CERT", "SERIAL NUMBER", "NOT AFTER", "NOT BEFORE", "TRUST DOMAIN"}, secretRows, secretNodes,
+			func(t *table) {
+				t.optional, t.spare = []string{"STATUS", "TRUST DOMAIN"}, []string{"NOT BEFORE", "TRUST DOMAIN"}
+				t.cuts = []cut{{"SERIAL NUMBER", 13, keepStart}, {"RESOURCE NAME", 16, keepBoth}, {"NOT AFTER", 11, keepStart}}
+			}},
 	}
 }
 
@@ -156,6 +172,9 @@ func (p *proxyConfig) load(cmd *cobra.Command, pod string) (*dump, error) {
 
 func (p *proxyConfig) table(k configKind, d *dump) error {
 	tab := p.app.table(plainPadding, k.header...)
+	if p.format != "wide" {
+		k.narrow(tab)
+	}
 	for _, row := range k.rows(p, d) {
 		tab.add(row...)
 	}

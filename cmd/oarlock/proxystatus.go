@@ -55,6 +55,9 @@ func runProxyStatus(a *app, cmd *cobra.Command, args []string) error {
 		header = append(header, "SNAPSHOT", "NODE", "REASON")
 	}
 	tab := a.table(plainPadding, header...)
+	if format != "wide" {
+		narrowNodes(tab)
+	}
 	for i := range items {
 		n := &items[i]
 		cells := []string{n.Pod + "." + n.Namespace, "Kubernetes", stateOf(n, "CDS"), stateOf(n, "LDS"), stateOf(n, "EDS"), stateOf(n, "RDS"), s.Mesh}
@@ -64,6 +67,11 @@ func runProxyStatus(a *app, cmd *cobra.Command, args []string) error {
 		tab.add(cells...)
 	}
 	return tab.write(a.stdout)
+}
+
+// narrowNodes says what a narrow terminal does without.
+func narrowNodes(t *table) {
+	t.optional, t.spare, t.cuts = []string{"CLUSTER"}, []string{"ISTIOD"}, []cut{{"NAME", 24, keepBoth}}
 }
 
 // someNodes lists the sidecars of -n, or that of one pod.

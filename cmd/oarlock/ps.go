@@ -65,10 +65,19 @@ func runPs(a *app, cmd *cobra.Command) error {
 		header = append(header, "SERVICE ACCOUNT", "REASON")
 	}
 	tab := a.table(plainPadding, header...)
+	if format != "wide" {
+		narrowPs(tab)
+	}
 	for i := range items {
 		tab.add(psCells(&items[i], format == "wide")...)
 	}
 	return tab.write(a.stdout)
+}
+
+// narrowPs says what a narrow terminal does without.
+func narrowPs(t *table) {
+	t.optional, t.spare = []string{"RESTARTS"}, []string{"IP"}
+	t.cuts = []cut{{"NAME", 24, keepBoth}, {"NAMESPACE", 10, keepBoth}, {"NAME", 16, keepBoth}}
 }
 
 func psCells(p *podItem, wide bool) []string {

@@ -15,11 +15,13 @@ type table struct {
 	padding int
 
 	// width is that of the terminal; 0 leaves every column whole. A wider table puts its columns closer together, then
-	// leaves out the optional columns that say nothing, then shortens columns with an ellipsis: those of cuts in order, or
-	// the first. Scripts read pipes, so nothing is cut there.
-	width    int
-	optional []string // headers of columns that may go where every cell is "-"
-	cuts     []cut
+	// leaves out the optional columns that say nothing, the spare ones and the namespace, then shortens columns with an
+	// ellipsis: those of cuts in order, then the first. Scripts read pipes, so nothing is cut there.
+	width     int
+	optional  []string // headers of columns that may go where every row says the same
+	spare     []string // headers of columns that may go whatever they say; -o wide and pipes have them
+	namespace string   // of every name in the table; ".namespace" may go from names
+	cuts      []cut
 	// paint gives the escape sequence to start a cell with; nil or "" leaves it plain.
 	paint func(col int, cell string) string
 }
@@ -34,12 +36,22 @@ const (
 // cut is a column that may be shortened.
 type cut struct {
 	header string
-	least  int  // width below which it is not cut
-	end    bool // its end is kept, not its beginning
+	least  int // width below which it is not cut
+	keeps  part
 }
 
+// part is what is left of a cell that is cut: what tells rows apart.
+type part uint8
+
+const (
+	keepPort part = iota // of HOST:PORT, and the host's start
+	keepStart
+	keepEnd
+	keepBoth // the middle goes
+)
+
 // leastFirst is the width below which the first column is not cut: a name must stay recognisable.
-const leastFirst = 16
+const leastFirst = 12
 
 // table makes a table for standard output.
 func (a *app) table(padding int, header ...string) *table {
@@ -83,18 +95,22 @@ func (t *table) fit() []int {
 		return widths
 	}
 	t.padding = narrowPadding
-	for _, header := range t.optional {
-		if t.over(widths) > 0 {
-			t.drop(header)
+	for _, header := range slices.Concat(t.optional, t.spare) {
+		if i := slices.Index(t.header, header); i >= 0 && t.over(widths) > 0 && (slices.Contains(t.spare, header) || t.silent(i)) {
+			t.drop(i)
 			widths = t.measure()
 		}
 	}
+	if t.namespace != "" && t.over(widths) > 0 {
+		t.trim()
+		widths = t.measure()
+	}
 	for _, c := range t.cuts {
-		if over, i := t.over(widths), slices.Index(t.header, c.header); over > 0 {
+		if over, i := t.over(widths), slices.Index(t.header, c.header); over > 0 && i >= 0 {
 			widths[i] = min(widths[i], max(c.least, widths[i]-over))
 		}
 	}
-	if over := t.over(widths); over > 0 && t.cuts == nil {
+	if over := t.over(widths); over > 0 {
 		widths[0] = t.first(widths[0], widths[0]-over)
 	}
 	return widths
@@ -119,15 +135,28 @@ func (t *table) over(widths []int) int {
 	return n - t.width
 }
 
-// drop leaves a column out if it says nothing.
-func (t *table) drop(header string) {
-	i := slices.Index(t.header, header)
-	if i < 0 || slices.ContainsFunc(t.rows, func(row []string) bool { return row[i] != "-" }) {
-		return
-	}
-	t.header = slices.Delete(slices.Clone(t.header), i, i+1)
+// silent says whether a column says nothing: the same in every row, and in a single row no more than "-".
+func (t *table) silent(col int) bool {
+	return !slices.ContainsFunc(t.rows, func(row []string) bool {
+		return row[col] != t.rows[0][col] || len(t.rows) == 1 && row[col] != "-"
+	})
+}
+
+// drop leaves a column out.
+func (t *table) drop(col int) {
+	t.header = slices.Delete(slices.Clone(t.header), col, col+1)
 	for k := range t.rows {
-		t.rows[k] = slices.Delete(t.rows[k], i, i+1)
+		t.rows[k] = slices.Delete(t.rows[k], col, col+1)
+	}
+}
+
+// trim takes the namespace that all names share off them, before their ports and subsets.
+func (t *table) trim() {
+	for _, row := range t.rows {
+		for i, c := range row {
+			host, tail := splitTail(c)
+			row[i] = strings.TrimSuffix(host, "."+t.namespace) + tail
+		}
 	}
 }
 
@@ -170,10 +199,13 @@ func (t *table) line(b *strings.Builder, row []string, widths []int, paint func(
 
 func (t *table) shorten(c string, col, width int) string {
 	n := utf8.RuneCountInString(c)
-	if n > width && slices.ContainsFunc(t.cuts, func(x cut) bool { return x.end && x.header == t.header[col] }) {
-		return "…" + string([]rune(c)[n-width+1:])
+	i := slices.IndexFunc(t.cuts, func(x cut) bool { return x.header == t.header[col] })
+	if n <= width || i < 0 || t.cuts[i].keeps == keepPort {
+		return shorten(c, width)
 	}
-	return shorten(c, width)
+	start := map[part]int{keepStart: width - 1, keepBoth: width / 2}[t.cuts[i].keeps]
+	r := []rune(c)
+	return string(r[:start]) + "…" + string(r[n-(width-1-start):])
 }
 
 // shorten cuts HOST:PORT to width before its port (and subset), so that what distinguishes rows of one host stays:

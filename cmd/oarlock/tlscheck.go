@@ -292,11 +292,22 @@ func (a *app) fails(s resolve.Status) bool {
 }
 
 func (t *tlsCheck) table() *table {
-	header := []string{"HOST:PORT", "STATUS", "SERVER", "CLIENT", "AUTHN POLICY", "DESTINATION RULE"}
+	header := tlsCheckHeader()
 	if t.format == "wide" {
 		header = append(header, "REASON", "SYNC", "OBSERVED", "PROVEN")
 	}
-	return t.app.table(tlsCheckPadding, header...)
+	tab := t.app.table(tlsCheckPadding, header...)
+	narrowTLSCheck(tab)
+	return tab
+}
+
+func tlsCheckHeader() []string {
+	return []string{"HOST:PORT", "STATUS", "SERVER", "CLIENT", "AUTHN POLICY", "DESTINATION RULE"}
+}
+
+// narrowTLSCheck says what a narrow terminal cuts, in turns.
+func narrowTLSCheck(t *table) {
+	t.cuts = []cut{{"AUTHN POLICY", 16, keepBoth}, {"DESTINATION RULE", 16, keepBoth}, {"HOST:PORT", 24, keepPort}, {"AUTHN POLICY", 12, keepBoth}}
 }
 
 // cells gives one row in the words of the dialect. What no sidecar sees has no mode.
