@@ -257,6 +257,17 @@ func problems(list []mesh.Problem) []api.Problem {
 	return out
 }
 
+// containers counts those beside a sidecar that was added: a gateway's manifest names its proxy itself.
+func containers(w *mesh.Workload) int {
+	n := 0
+	for i := range w.Containers {
+		if w.Capture != mesh.CaptureSidecar || w.Containers[i].Name != mesh.SidecarContainer {
+			n++
+		}
+	}
+	return n
+}
+
 func pods(r *mesh.Running) []api.Pod {
 	out := []api.Pod{}
 	for i := range r.Pods {
@@ -265,7 +276,7 @@ func pods(r *mesh.Running) []api.Pod {
 		one := api.Pod{
 			Namespace: w.Ref.Namespace, Name: w.Ref.Name, ServiceAccount: identity(w).ServiceAccount, Labels: w.Labels,
 			Addresses: w.Addresses, Sidecar: w.Capture == mesh.CaptureSidecar, Phase: string(e.Phase), Ready: e.Ready,
-			Containers: len(w.Containers), Reason: e.Reason, Restarts: e.Restarts, Started: e.Started,
+			Containers: containers(w), Reason: e.Reason, Restarts: e.Restarts, Started: e.Started,
 		}
 		if !w.Owner.IsZero() {
 			r := ref(w.Owner)

@@ -84,7 +84,7 @@ func psCells(p *podItem, wide bool) []string {
 	of, ready := p.Containers, 0
 	if p.Sidecar {
 		of++
-		if p.Sync != "not connected" {
+		if p.Sync != "not connected" && p.Containers > 0 { // a gateway has its proxy alone, and is ready or not
 			ready = 1
 		}
 	}
