@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -13,11 +15,9 @@ import (
 
 // bookinfo are the words in which the two generations of the example differ.
 type bookinfo struct {
-	example    string
-	policyFile string
-	conflict   string // what tls-check says of productpage, as a pattern
-	rulePath   string
-	flagsField string // pattern of the access log between the status and the flags' neighbour
+	example  string
+	conflict string // what tls-check says of productpage, as a pattern
+	rulePath string
 }
 
 // The scenes of a namespace that goes STRICT: all is well, callers fail, and the repair, with the traffic as evidence.
