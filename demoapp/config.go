@@ -16,9 +16,9 @@ import (
 
 // Config says what the application does. The zero Config stays up and does nothing.
 type Config struct {
-	Service string // what it calls itself; default $SERVICE_NAME, else Pod
+	Service string // what it calls itself; default $SERVICE_NAME, else $OARLOCK_WORKLOAD, else what Pod is a replica of
 	Version string // default $VERSION
-	Pod     string // default $POD_NAME, else the host's name
+	Pod     string // default $POD_NAME, else $HOSTNAME, else the host's name
 	Bind    string // address that it listens on; default $BIND_ADDR, else every address
 
 	Listens []Listen
@@ -57,8 +57,8 @@ func (c Config) withDefaults() (Config, error) {
 	if err != nil {
 		host = "unknown"
 	}
-	c.Pod = c.or(c.Pod, "POD_NAME", host)
-	c.Service = c.or(c.Service, "SERVICE_NAME", c.Pod)
+	c.Pod = c.or(c.Pod, "POD_NAME", c.or("", "HOSTNAME", host))
+	c.Service = c.or(c.Service, "SERVICE_NAME", c.or("", "OARLOCK_WORKLOAD", workload(c.Pod)))
 	c.Version = c.or(c.Version, "VERSION", "")
 	c.Bind = c.or(c.Bind, "BIND_ADDR", "")
 	if c.Grace == 0 {
@@ -68,6 +68,20 @@ func (c Config) withDefaults() (Config, error) {
 		c.Timeout = DefaultTimeout
 	}
 	return c, c.check()
+}
+
+// workload takes off a pod's name what a Deployment puts behind its own: the hash of the ReplicaSet, and five characters.
+// Both are of an alphabet without vowels, which a name that a person chose seldom keeps to.
+func workload(pod string) string {
+	parts := strings.Split(pod, "-")
+	n := len(parts)
+	random := func(s string, least, most int) bool {
+		return len(s) >= least && len(s) <= most && strings.Trim(s, "bcdfghjklmnpqrstvwxz2456789") == ""
+	}
+	if n < 3 || !random(parts[n-1], 5, 5) || !random(parts[n-2], 6, 10) {
+		return pod
+	}
+	return strings.Join(parts[:n-2], "-")
 }
 
 func (c *Config) or(value, name, def string) string {

@@ -19,6 +19,28 @@ func TestParseListen(t *testing.T) {
 	}
 }
 
+// TestNames: the application calls itself what its surroundings call it, not what the machine is called.
+func TestNames(t *testing.T) {
+	for _, c := range []struct {
+		cfg          Config
+		env          []string
+		service, pod string
+	}{
+		{Config{}, []string{"HOSTNAME=web-v1-calm-otter", "OARLOCK_WORKLOAD=web-v1"}, "web-v1", "web-v1-calm-otter"},
+		{Config{}, []string{"HOSTNAME=web-v1-7d4b9c6f8-x2z9k"}, "web-v1", "web-v1-7d4b9c6f8-x2z9k"},
+		{Config{}, []string{"HOSTNAME=db-0", "POD_NAME=db-1"}, "db-1", "db-1"},
+		{Config{}, []string{"HOSTNAME=a-b-c"}, "a-b-c", "a-b-c"},
+		{Config{}, []string{"HOSTNAME=web-1", "OARLOCK_WORKLOAD=web", "SERVICE_NAME=shop"}, "shop", "web-1"},
+		{Config{Service: "said", Pod: "so"}, []string{"HOSTNAME=web-1", "SERVICE_NAME=shop"}, "said", "so"},
+	} {
+		c.cfg.Env = environment(c.env...)
+		got, err := c.cfg.withDefaults()
+		if err != nil || got.Service != c.service || got.Pod != c.pod {
+			t.Errorf("%v: service %q, pod %q, %v; want %q, %q", c.env, got.Service, got.Pod, err, c.service, c.pod)
+		}
+	}
+}
+
 func TestParseTarget(t *testing.T) {
 	for s, want := range map[string]string{
 		"details:9080":              "http details 9080 /",

@@ -117,7 +117,7 @@ func TestServiceVariables(t *testing.T) {
 	for name, want := range map[string]string{
 		"BIND_ADDR": "127.70.2.2", "MY_WEB_SERVICE_HOST": "127.134.2.2", "MY_WEB_SERVICE_PORT": "80", "MY_WEB_SERVICE_PORT_HTTP_MAIN": "80",
 		"MY_WEB_SERVICE_PORT_TLS": "443", "MY_WEB_A_SERVICE_HOST": "127.134.2.2", "MY_WEB_PORT_443_TCP_ADDR": "127.134.2.2",
-		"MY_WEB_PORT_443_TCP_PORT": "443", "http_proxy": "http://127.134.2.1:15001", "HOSTNAME": "client",
+		"MY_WEB_PORT_443_TCP_PORT": "443", "http_proxy": "http://127.134.2.1:15001", "HOSTNAME": "client", "OARLOCK_WORKLOAD": "client",
 	} {
 		if got := lookupEnv(env, name); got != want {
 			t.Errorf("%s=%q, want %q", name, got, want)

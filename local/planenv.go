@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -89,6 +90,7 @@ func (e *environ) expand(s string) string {
 func (p *planner) serviceEnv(pod *planned) *environ {
 	e := newEnviron()
 	e.set("HOSTNAME", pod.w.Ref.Name)
+	e.set("OARLOCK_WORKLOAD", cmp.Or(pod.w.Owner.Name, pod.w.Ref.Name))
 	if pod.spec.AppAddr.IsValid() {
 		e.set(bindVariable, pod.spec.AppAddr.String())
 	} else {

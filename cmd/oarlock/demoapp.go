@@ -53,8 +53,8 @@ up, over HTTP by way of http_proxy where that is set.`,
 	fl.StringVar(&f.Certificate, "tls-cert", "", "certificate `FILE` for https and tls")
 	fl.StringVar(&f.Key, "tls-key", "", "its key, `FILE`")
 	fl.StringVar(&f.CA, "tls-ca", "", "verify servers by the authorities in `FILE`; without it nobody is verified")
-	fl.StringVar(&f.Service, "name", "", "what it calls itself; default $SERVICE_NAME, else the pod's `NAME`")
-	fl.StringVar(&f.Pod, "pod", "", "its pod's `NAME`; default $POD_NAME, else the host's")
+	fl.StringVar(&f.Service, "name", "", "its service's `NAME`; default $SERVICE_NAME, else the pod's workload")
+	fl.StringVar(&f.Pod, "pod", "", "its pod's `NAME`; default $POD_NAME, else $HOSTNAME")
 	fl.StringVar(&f.Version, "version", "", "its `VERSION`; default $VERSION")
 	fl.DurationVar(&f.Grace, "grace", demoapp.DefaultGrace, "let requests take `DURATION` to end")
 	return cmd
