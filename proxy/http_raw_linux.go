@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"os"
@@ -23,6 +24,8 @@ type rawConn struct {
 	readOne  func(fd uintptr) bool // made once: a closure for each call would be garbage
 	waitOne  func(fd uintptr) bool
 	writeAll func(fd uintptr) bool
+	lookOne  func(fd uintptr)
+	seen     int16 // what poll said
 }
 
 // A rawCall is what a read or a write is about.
@@ -148,6 +151,9 @@ func rawRead(fd uintptr, p []byte) (int, syscall.Errno) {
 
 // look tells what has become of the other side, and whether there is something to read.
 func look(c net.Conn) (state peerState, readable bool) {
+	if r := rawBeneath(c); r != nil {
+		return r.look()
+	}
 	t, ok := tcpBeneath(c)
 	if !ok {
 		return peerOpen, false
@@ -156,22 +162,41 @@ func look(c net.Conn) (state peerState, readable bool) {
 	if err != nil {
 		return peerGone, false
 	}
-	err = raw.Control(func(fd uintptr) {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}}
-		if n, err := unix.Poll(fds, 0); err != nil || n == 0 {
-			return
-		}
-		got := fds[0].Revents
-		readable = got&unix.POLLIN != 0
-		switch {
-		case got&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0:
-			state = peerGone
-		case got&unix.POLLRDHUP != 0:
-			state = peerEnded
-		}
-	})
-	if err != nil {
+	return (&rawConn{raw: raw}).look()
+}
+
+// rawBeneath gives the rawConn beneath a connection, nil where there is none.
+func rawBeneath(c net.Conn) *rawConn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	r, _ := c.(*rawConn)
+	return r
+}
+
+// look asks the kernel and waits for nothing.
+func (c *rawConn) look() (state peerState, readable bool) {
+	if c.lookOne == nil {
+		c.lookOne = c.tryLook
+	}
+	if err := c.raw.Control(c.lookOne); err != nil {
 		return peerGone, false
 	}
-	return state, readable
+	switch got := c.seen; {
+	case got&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0:
+		return peerGone, got&unix.POLLIN != 0
+	case got&unix.POLLRDHUP != 0:
+		return peerEnded, got&unix.POLLIN != 0
+	default:
+		return peerOpen, got&unix.POLLIN != 0
+	}
+}
+
+func (c *rawConn) tryLook(fd uintptr) {
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
+	now := unix.Timespec{}
+	_, _, fail := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	if c.seen = p.Revents; fail != 0 {
+		c.seen = 0
+	}
 }
