@@ -246,6 +246,13 @@ func TestExec(t *testing.T) {
 	if out, code, err := run(mesh.Exec{Container: mesh.SidecarContainer, Command: []string{"sh", "-c", "echo [$CART_SERVICE_HOST$http_proxy]; pwd"}}); err != nil || code != 0 || !strings.HasPrefix(out, "[]\n") || !strings.HasSuffix(out, "/istio-proxy\n") {
 		t.Errorf("exec in the sidecar: %q, status %d, %v", out, code, err)
 	}
+	certs := t.TempDir()
+	for container, want := range map[string]string{mesh.SidecarContainer: certs + " " + certs + "\n", "": "outside\n"} {
+		e := mesh.Exec{Container: container, Certificates: certs, Command: []string{"sh", "-c", `test -n "$OARLOCK_CERTS" && echo "$OARLOCK_CERTS $PWD" || echo outside`}}
+		if out, code, err := run(e); err != nil || code != 0 || out != want {
+			t.Errorf("exec in container %q with certificates: %q, status %d, %v; want %q", container, out, code, err, want)
+		}
+	}
 	if _, _, err := run(mesh.Exec{Command: []string{"no-such-program"}}); err == nil || !strings.Contains(err.Error(), "no such program") {
 		t.Errorf("exec of nothing: %v", err)
 	}

@@ -117,6 +117,10 @@ func (e *engine) launchExec(p *pod, req *execRequest) (launch, error) {
 			own = append(own[:len(own):len(own)], n+"="+v)
 		}
 	}
+	if spec.Name == mesh.SidecarContainer && req.Certificates != "" {
+		spec.Dir = req.Certificates
+		own = append(own[:len(own):len(own)], "OARLOCK_CERTS="+req.Certificates)
+	}
 	l := launch{argv: req.Command, env: e.environ(r, own), dir: spec.Dir}
 	if spec.Name != mesh.SidecarContainer {
 		l.start = r.starter(false)
@@ -219,7 +223,7 @@ func (c *Client) exec(ctx context.Context, pod mesh.Ref, e mesh.Exec) (int, erro
 		return 0, err
 	}
 	defer conn.Close()
-	req := &execRequest{Pod: pod, Container: e.Container, Command: e.Command}
+	req := &execRequest{Pod: pod, Container: e.Container, Command: e.Command, Certificates: e.Certificates}
 	for _, n := range []string{"TERM", "COLUMNS", "LINES"} {
 		if v, ok := os.LookupEnv(n); ok {
 			req.Env = append(req.Env, n+"="+v)

@@ -181,6 +181,8 @@ type execRequest struct {
 	Container string   `json:"container,omitempty"`
 	Command   []string `json:"command"`
 	Env       []string `json:"env,omitempty"` // of the terminal
+	// Certificates is the folder of mesh.Exec, which the caller made and removes.
+	Certificates string `json:"certificates,omitempty"`
 	// Dial asks for a connection to HOST:PORT in the pods' network in place of a command.
 	Dial string `json:"dial,omitempty"`
 }

@@ -28,9 +28,12 @@ type Exec struct {
 	// sidecar's own traffic does.
 	Container string
 	Command   []string
-	Stdin     *os.File // nil is empty
-	Stdout    *os.File
-	Stderr    *os.File
+	// Certificates is the folder with the workload's certificate files, for a command in SidecarContainer: it runs there,
+	// and finds it in $OARLOCK_CERTS. "" is none.
+	Certificates string
+	Stdin        *os.File // nil is empty
+	Stdout       *os.File
+	Stderr       *os.File
 }
 
 // SidecarContainer is the name of the sidecar's container, and what Exec and Logs call it.

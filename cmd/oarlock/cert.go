@@ -75,21 +75,13 @@ func runCertExport(a *app, cmd *cobra.Command, pod, dir string) error {
 	if err != nil {
 		return err
 	}
-	text, err := s.ask(cmd.Context(), "/cert_export", []byte{})
+	e, err := s.export(cmd.Context())
 	if err != nil {
 		return err
 	}
-	var e exported
-	if err := json.Unmarshal(text, &e); err != nil {
-		return unreadable(fmt.Errorf("read certificate of %s: %w", podWord(s.pod), err), "")
-	}
-	var names []string
-	for _, f := range []struct{ name, content string }{{"key.pem", e.Key}, {"cert-chain.pem", e.Chain}, {"root-cert.pem", e.Roots}} {
-		name := filepath.Join(dir, f.name)
-		if err := writePrivate(name, f.content); err != nil {
-			return refused(err, "")
-		}
-		names = append(names, name)
+	names, err := e.write(dir)
+	if err != nil {
+		return refused(err, "")
 	}
 	a.note("exported %s, valid until %s", e.ID, instant(e.NotAfter))
 	if format != "table" {
@@ -99,6 +91,32 @@ func runCertExport(a *app, cmd *cobra.Command, pod, dir string) error {
 		fmt.Fprintln(a.stdout, clean(name))
 	}
 	return nil
+}
+
+// export asks the sidecar for its key and certificates, which it records.
+func (s *podAdmin) export(ctx context.Context) (*exported, error) {
+	text, err := s.ask(ctx, "/cert_export", []byte{})
+	if err != nil {
+		return nil, err
+	}
+	var e exported
+	if err := json.Unmarshal(text, &e); err != nil {
+		return nil, unreadable(fmt.Errorf("read certificate of %s: %w", podWord(s.pod), err), "")
+	}
+	return &e, nil
+}
+
+// write writes the files into a folder and names them.
+func (e *exported) write(dir string) ([]string, error) {
+	var names []string
+	for _, f := range []struct{ name, content string }{{"key.pem", e.Key}, {"cert-chain.pem", e.Chain}, {"root-cert.pem", e.Roots}} {
+		name := filepath.Join(dir, f.name)
+		if err := writePrivate(name, f.content); err != nil {
+			return names, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
 }
 
 // exportDocument is the answer of cert export.

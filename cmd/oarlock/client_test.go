@@ -3,7 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -142,5 +148,31 @@ func TestAgain(t *testing.T) {
 	}
 	if got, want := quoteWord("it's"), `'it'\''s'`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestReachable: a control plane that was killed a moment ago is told from one that answers badly.
+func TestReachable(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "api.sock")
+	_, absent := net.Dial("unix", at)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: at, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	_, refused := net.Dial("unix", at)
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{absent, false},
+		{refused, false},
+		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, false},
+		{errors.New("status 500"), true},
+	} {
+		if got := reachable(fmt.Errorf("ask control plane: %w", c.err)); got != c.want {
+			t.Errorf("%v: %v, want %v", c.err, got, c.want)
+		}
 	}
 }

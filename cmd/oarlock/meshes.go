@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/local"
@@ -180,7 +183,16 @@ func (m *runningMesh) podsOnly(ctx context.Context) (*api.Status, error) {
 
 // unanswered is an error of asking the control plane, which the engine starts again when it ends.
 func (m *runningMesh) unanswered(err error) error {
-	return unreadable(fmt.Errorf("ask mesh %s: %w; its log is %s", m.name, err, m.paths.ControlLog()), "")
+	again := ""
+	if !reachable(err) {
+		again = "; the engine starts the control plane again"
+	}
+	return unreadable(fmt.Errorf("ask mesh %s: %w%s; its log is %s", m.name, err, again, m.paths.ControlLog()), "oarlock status "+m.name)
+}
+
+// reachable says whether somebody listened where an error comes from.
+func reachable(err error) bool {
+	return !slices.ContainsFunc([]error{syscall.ECONNREFUSED, syscall.ECONNRESET, io.EOF, fs.ErrNotExist}, func(gone error) bool { return errors.Is(err, gone) })
 }
 
 // chosenPod finds the one pod that arg means among those that run: POD[.NS], NS/POD, or a workload, deploy/NAME[.NS], for
