@@ -29,6 +29,7 @@ them with -current at its end, for the policies of today's Istio.`,
 		ValidArgsFunction: cobra.FixedCompletions(examples.Names(), cobra.ShellCompDirectiveNoFileComp),
 	}
 	cmd.Flags().StringVar(&f.name, "name", "", "call the mesh `NAME`")
+	cmd.Flags().Bool("no-open", false, "open no browser; this version opens none anyway")
 	f.addTo(cmd)
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,12 +162,12 @@ func (m *runningMesh) status(ctx context.Context) (*api.Status, error) {
 // podsOnly is status for verbs that need no more than the pods: while the control plane is away, the engine tells them.
 func (m *runningMesh) podsOnly(ctx context.Context) (*api.Status, error) {
 	s, err := m.plane.Status(ctx)
-	if err == nil {
+	if err == nil && len(s.Pods) > 0 { // one that has just started does not know yet what runs
 		return s, nil
 	}
 	r, _, rerr := m.engine.Running(ctx)
 	if rerr != nil {
-		return nil, m.unanswered(err)
+		return nil, m.unanswered(cmp.Or(err, rerr))
 	}
 	s = &api.Status{Mesh: m.name, AccessLog: api.AccessLog{On: true}} // for all that is known
 	for i := range r.Pods {
