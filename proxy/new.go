@@ -89,6 +89,9 @@ func (p *Proxy) Close() error {
 // Version is the mesh snapshot's of the Config in force.
 func (p *Proxy) Version() string { return p.state.Load().config.Version }
 
+// Accepted is how many downstream connections there have been.
+func (p *Proxy) Accepted() uint64 { return p.nextID.Load() }
+
 // Connections is how many downstream connections are open.
 func (p *Proxy) Connections() int {
 	p.mu.Lock()

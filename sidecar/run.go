@@ -166,6 +166,7 @@ func (s *sidecar) start(ctx context.Context) error {
 	s.wait("")
 	s.log.Info("ready", "node", nodeID(s.file), "after", time.Since(s.started).Round(time.Millisecond))
 	settle()
+	s.settleWhenQuiet()
 	return nil
 }
 
