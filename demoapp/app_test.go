@@ -178,7 +178,8 @@ func TestBothEndsCount(t *testing.T) {
 		name  string
 		conns int
 		body  int
-	}{{"short", 0, 0}, {"long-lived", 2, 0}, {"large", 1, 300_000}} {
+		rate  float64
+	}{{"short", 0, 0, 50}, {"long-lived", 2, 0, 50}, {"large", 1, 300_000, 10}} {
 		t.Run(tc.name, func(t *testing.T) {
 			server, on := every(t, Config{})
 			var env, calls []string
@@ -190,7 +191,7 @@ func TestBothEndsCount(t *testing.T) {
 				calls = append(calls, to)
 				env = append(env, serviceEnv("SERVER_SHOP", 1000+i, server.Addr(i))...)
 			}
-			client := start(t, Config{Calls: targets(t, calls...), Rate: 50, TCPConns: tc.conns, Body: tc.body, CA: server.cfg.Certificate}, env...)
+			client := start(t, Config{Calls: targets(t, calls...), Rate: tc.rate, TCPConns: tc.conns, Body: tc.body, CA: server.cfg.Certificate}, env...)
 			for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 				if s := client.Stats(); least(s.Sent) >= 10 {
 					break

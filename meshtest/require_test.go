@@ -3,8 +3,10 @@ package meshtest
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 func (f *failures) Skipf(format string, a ...any) { f.Errorf("skip: "+format, a...); panic(f) }
@@ -33,6 +35,14 @@ type cleanups struct {
 func (c *cleanups) Cleanup(f func()) { c.do = append(c.do, f) }
 
 func TestNoLeaks(t *testing.T) {
+	for n := runtime.NumGoroutine(); ; { // those of tests before this one come to their end
+		time.Sleep(20 * time.Millisecond)
+		now := runtime.NumGoroutine()
+		if now == n {
+			break
+		}
+		n = now
+	}
 	c := &cleanups{}
 	NoLeaks(c)
 	stop, stopped := make(chan struct{}), make(chan struct{})
