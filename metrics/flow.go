@@ -37,7 +37,6 @@ type Flow struct {
 type CauseRate struct {
 	Cause    string // one of the Cause constants
 	Failures float64
-	Detail   string // what the reporter adds to the cause; "" nothing
 }
 
 // Flows answers what was observed. It is implemented over a store in this process and over a Prometheus elsewhere, and

@@ -1,0 +1,2 @@
+// Package telemetry answers what was observed: the second witness.
+package telemetry
