@@ -50,11 +50,11 @@ const rules = `
 	casefile: mesh manifest resolve
 	change:   mesh manifest resolve
 	vet:      mesh manifest resolve change
-	plan:     mesh resolve metrics
+	plan:     mesh resolve metrics api
 	migrate:  mesh resolve change plan metrics
 	diagnose: mesh resolve accesslog
 	report:   mesh resolve metrics
-	graph:    mesh resolve metrics probe
+	graph:    mesh resolve metrics probe api
 
 	# The data plane.
 	proxy:      sniff accesslog metrics

@@ -23,6 +23,8 @@ type Origin struct {
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
 	Col  int    `json:"col,omitempty"`
+	// ResourceVersion is that of an object of a cluster.
+	ResourceVersion string `json:"resourceVersion,omitempty"`
 }
 
 // Status is how a mesh is at one moment.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"strings"
+	"time"
 
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
@@ -35,11 +36,12 @@ const (
 	NodeService
 	NodeIngress // a Gateway whose workload is not in the snapshot
 	NodeEgress  // a host outside the mesh, or one that the mesh does not know
+	NodeOutside // callers that nobody can name
 )
 
-// String gives namespace, workload, service, ingress or egress.
+// String gives namespace, workload, service, ingress, egress or outside.
 func (k NodeKind) String() string {
-	return [...]string{"namespace", "workload", "service", "ingress", "egress"}[k]
+	return [...]string{"namespace", "workload", "service", "ingress", "egress", "outside"}[k]
 }
 
 // Node is one box of the graph.
@@ -52,6 +54,18 @@ type Node struct {
 	Capture   mesh.Capture // of a workload
 	Gateway   bool         // a workload that a Gateway selects
 	Endpoints []string     // of a service: the IDs of the workloads behind it, in order
+	App       string       // of a workload: its label app
+	Version   string       // of a workload: its label version
+	Mode      string       // declared, of a namespace, service or workload: STRICT, PERMISSIVE, DISABLE, or MIXED where ports differ
+	Traffic   Traffic      // what goes in and out
+	Findings  []Finding
+}
+
+// Traffic sums the edges of a node, in rates per second.
+type Traffic struct {
+	In, InErrors, InFailures    float64 // requests and connections; of them errors; handshakes that failed
+	Out, OutErrors, OutFailures float64
+	MTLS, Known                 float64 // of what comes in, as in Observed
 }
 
 // Place is an object with the position at which it was read.
@@ -68,10 +82,13 @@ const (
 	SourceCall    SourceKind = iota // the workload says it itself: annotation or argument
 	SourceRoute                     // a VirtualService routes a gateway's traffic there
 	SourceSidecar                   // a Sidecar lets the workload see the host: it may call, which is not to say that it does
+	SourceTraffic                   // nobody says it, and it was seen
 )
 
-// String gives call, route or sidecar-egress.
-func (k SourceKind) String() string { return [...]string{"call", "route", "sidecar-egress"}[k] }
+// String gives call, route, sidecar-egress or traffic.
+func (k SourceKind) String() string {
+	return [...]string{"call", "route", "sidecar-egress", "traffic"}[k]
+}
 
 // Source is one place that declares an edge.
 type Source struct {
@@ -90,7 +107,15 @@ type Edge struct {
 	Declared *Declared
 	Sources  []Source // strongest first, at least one
 	Lock     Lock
-	Reason   string // why the lock is what it is, or why there is no verdict
+	Reason   string // why the lock is what it is, or why there is no verdict: one sentence
+
+	// Observed is nil where no traffic was seen.
+	Observed *Observed
+	Shares   []Share // of Observed, by workload behind the service, in order; empty where only one is known
+	Proof    *Proof  // nil where nobody tried
+	// Changed is set where the verdict changed within the window.
+	Changed  *Changed
+	Findings []Finding
 }
 
 // Weak says whether nothing but Sidecars declares the edge.
@@ -116,6 +141,11 @@ type Graph struct {
 	Dialect mesh.Dialect
 	Nodes   []Node // by kind, then ID
 	Edges   []Edge // by From, To, Port, Subset
+
+	// Start, End, Newest, Down and Trouble are of the observation; zero where there is none.
+	Start, End, Newest time.Time
+	Down               []string
+	Trouble            string
 }
 
 // Node finds a node by its ID; nil where there is none.

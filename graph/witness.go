@@ -1,0 +1,84 @@
+package graph
+
+import (
+	"time"
+
+	"github.com/oarlock/oarlock/metrics"
+	"github.com/oarlock/oarlock/probe"
+)
+
+// Witnesses are what was seen and what was tried, to be put beside what is declared.
+type Witnesses struct {
+	Now time.Time
+	// Observed is what traffic did in the window; nil where nobody could say, and then Trouble says why.
+	Observed *metrics.Observation
+	Trouble  string
+	// Changed has the edges whose verdict changed within the window, by EdgeID: what was seen before tells nothing of them.
+	Changed map[string]Changed
+	// Proofs are the newest of each client and target, in any order.
+	Proofs []Proof
+}
+
+// Changed is an edge whose verdict changed lately.
+type Changed struct {
+	// Since is when the newest verdict was in force on both ends; zero while it is not. Then InForce of Total sidecars have
+	// it.
+	Since          time.Time
+	InForce, Total int
+	// Observed is what traffic did since then; nil while nothing can be said.
+	Observed *metrics.Observation
+}
+
+// Proof is what came of trying a port.
+type Proof struct {
+	// From is the ID of the node in whose sidecar it was tried, "" for a caller without one.
+	From string
+	// To is the ID of a service node, and Port one of its ports.
+	To     string
+	Port   uint32
+	At     time.Time
+	Result *probe.Result
+	// Problem says why there is no Result; "" where there is one.
+	Problem string
+}
+
+// Observed is what traffic did on one edge. Rates are per second.
+type Observed struct {
+	Start, End time.Time // what was looked at
+	Newest     time.Time // of the samples that count
+	// Reporters are who counted: "destination", "source", or both with a plus between.
+	Reporters string
+	Protocol  string
+	Requests  float64
+	Errors    float64
+	// Connections are of TCP, opened.
+	Connections    float64
+	Received, Sent float64 // bytes
+	Failures       float64 // handshakes that did not come about
+	Causes         []metrics.CauseRate
+	// MTLS is the share with mutual TLS of what is known, 0 to 1; Known is the share of requests and connections whose
+	// security is known.
+	MTLS, Known   float64
+	P50, P90, P99 time.Duration
+	// Principals that certificates proved, in order.
+	SourcePrincipals, DestinationPrincipals []string
+	// Policies are those that the sidecars name as what decided, in order, as mesh.Ref prints them.
+	Policies []string
+}
+
+// Attempts are the requests, connections and failed handshakes a second.
+func (o *Observed) Attempts() float64 { return o.Requests + o.Connections + o.Failures }
+
+// Share is what one workload behind a service got of an edge.
+type Share struct {
+	Workload string // ID of a node
+	Observed Observed
+	Lock     Lock
+}
+
+// Finding is a disagreement of the witnesses, or another thing that somebody should look at.
+type Finding struct {
+	Code     string // stable: "declared-observed", "declared-proven", "observed-proven", …; docs/graph.md lists them
+	Severity string // "error", "warning" or "note"
+	Text     string // one sentence
+}
