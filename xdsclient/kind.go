@@ -60,6 +60,7 @@ type resource struct {
 	raw     *anypb.Any
 	ignored []string
 	wants   []string // names of the next kind: endpoints of a cluster, routes of a listener
+	parts   parts    // of a listener, for its next version
 
 	// One of these, by the kind.
 	cluster   *proxy.Cluster
@@ -68,9 +69,13 @@ type resource struct {
 	routes    *proxy.RouteTable
 }
 
-// translate makes a resource of the kind from what came over the wire.
-func translate(k kind, raw *anypb.Any, logs AccessLogFunc) (*resource, error) {
+// translate makes a resource of the kind from what came over the wire. before is what the resource was until now, nil for a
+// new one.
+func translate(k kind, raw *anypb.Any, logs AccessLogFunc, before *resource) (*resource, error) {
 	t := &translation{logs: logs}
+	if before != nil {
+		t.before = before.parts
+	}
 	out := &resource{raw: raw}
 	var err error
 	switch k {
@@ -91,9 +96,11 @@ func translate(k kind, raw *anypb.Any, logs AccessLogFunc) (*resource, error) {
 		}
 	case kindListener:
 		m := &listenerv3.Listener{}
-		if err = decode(raw, m); err == nil {
+		chains, rest := splitListener(raw.Value)
+		if err = decode(&anypb.Any{TypeUrl: raw.TypeUrl, Value: rest}, m); err == nil {
 			out.name = m.Name
-			out.listener, out.wants, err = t.translateListener(m)
+			out.listener, out.wants, err = t.translateListener(m, chains)
+			out.parts = t.worthKeeping()
 		}
 	case kindRoutes:
 		m := &routev3.RouteConfiguration{}

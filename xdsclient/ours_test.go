@@ -49,7 +49,7 @@ func TestOurs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r, err := translate(m.kind, raw, testLogs)
+				r, err := translate(m.kind, raw, testLogs, nil)
 				if err != nil {
 					t.Errorf("%s: %v", file, err)
 					continue

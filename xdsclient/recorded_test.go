@@ -60,7 +60,7 @@ func TestRecorded(t *testing.T) {
 			for k, resp := range recorded(t, filepath.Base(dir)) {
 				s[k] = map[string]*entry{}
 				for _, raw := range resp.Resources {
-					r, err := translate(kind(k), raw, testLogs)
+					r, err := translate(kind(k), raw, testLogs, nil)
 					if err != nil {
 						fmt.Fprintf(&out, "NACK %v\n", err)
 						continue

@@ -309,7 +309,11 @@ func (s *session) entry(k kind, old *entry, c change) (*entry, error) {
 			return &e, nil
 		}
 	}
-	r, err := translate(k, c.raw, s.logs)
+	var before *resource
+	if old != nil {
+		before = old.resource
+	}
+	r, err := translate(k, c.raw, s.logs, before)
 	if err != nil {
 		return nil, err
 	}

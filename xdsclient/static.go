@@ -71,5 +71,5 @@ func staticResource(k kind, text []byte, m proto.Message, logs AccessLogFunc) (*
 	if err != nil {
 		return nil, err
 	}
-	return translate(k, raw, logs)
+	return translate(k, raw, logs, nil)
 }

@@ -28,6 +28,10 @@ type AccessLogFunc func(path, text string, json []byte) (proxy.AccessLog, error)
 type translation struct {
 	logs    AccessLogFunc
 	ignored []string
+
+	before parts // of the version before
+	parts  parts
+	kept   []partKey // of parts, in order
 }
 
 // ignore counts something that it does no harm to leave out.

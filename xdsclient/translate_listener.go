@@ -7,11 +7,13 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/oarlock/oarlock/proxy"
 )
@@ -36,8 +38,9 @@ const (
 // defaultListenerTimeout is Envoy's.
 const defaultListenerTimeout = 15 * time.Second
 
-// translateListener gives the listener and the names of the route tables that it wants.
-func (t *translation) translateListener(l *listenerv3.Listener) (*proxy.Listener, []string, error) {
+// translateListener gives the listener and the names of the route tables that it wants. Its filter chains come apart, as
+// bytes.
+func (t *translation) translateListener(l *listenerv3.Listener, chains [][]byte) (*proxy.Listener, []string, error) {
 	if err := t.fields(l, listenerObeyed, listenerHarmless); err != nil {
 		return nil, nil, err
 	}
@@ -67,7 +70,7 @@ func (t *translation) translateListener(l *listenerv3.Listener) (*proxy.Listener
 	if err := t.listenerFilters(l, out); err != nil {
 		return nil, nil, err
 	}
-	if out.Chains, err = each(l.FilterChains, "filter chain", t.filterChain); err != nil {
+	if out.Chains, err = each(chains, "filter chain", t.rawChain); err != nil {
 		return nil, nil, err
 	}
 	if l.DefaultFilterChain != nil {
@@ -182,6 +185,17 @@ func portsOf(p *listenerv3.ListenerFilterChainMatchPredicate) (proxy.Ports, erro
 	return proxy.Ports{}, fmt.Errorf("filter_disabled: %T is not supported", p.GetRule())
 }
 
+// rawChain decodes and reads one chain.
+func (t *translation) rawChain(b []byte) (*proxy.FilterChain, error) {
+	return once(t, "chain", b, func() (*proxy.FilterChain, error) {
+		c := &listenerv3.FilterChain{}
+		if err := proto.Unmarshal(b, c); err != nil {
+			return nil, fmt.Errorf("decode: %w", err)
+		}
+		return t.filterChain(c)
+	})
+}
+
 // filterChain reads one chain.
 func (t *translation) filterChain(c *listenerv3.FilterChain) (*proxy.FilterChain, error) {
 	if err := t.fields(c, chainObeyed, ""); err != nil {
@@ -246,15 +260,15 @@ func (t *translation) networkFilters(filters []*listenerv3.Filter, out *proxy.Fi
 		if f.GetConfigDiscovery() != nil {
 			return fmt.Errorf("filter %q: config_discovery is not supported", f.Name)
 		}
-		e, err := extensionOf(f.Name, f.GetTypedConfig())
+		e, err := t.networkExtension(f)
 		if err != nil {
 			return fmt.Errorf("filter %q: %w", f.Name, err)
 		}
 		switch e.url {
 		case "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
-			out.TCP, err = t.tcpProxy(e)
+			out.TCP, err = once(t, e.url, e.body.GetValue(), func() (*proxy.TCPProxy, error) { return t.tcpProxy(e) })
 		case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager":
-			out.HTTP, err = t.httpManager(e)
+			out.HTTP, err = once(t, e.url, e.body.GetValue(), func() (*proxy.HTTPManager, error) { return t.httpManager(e) })
 		case urlPeerExchange:
 			exchange = true
 		case urlStats, "envoy.extensions.filters.network.set_filter_state.v3.Config",
@@ -271,13 +285,24 @@ func (t *translation) networkFilters(filters []*listenerv3.Filter, out *proxy.Fi
 			return fmt.Errorf("filter %q: tcp_proxy or http_connection_manager must be the last filter", f.Name)
 		}
 	}
-	if out.TCP != nil {
-		out.TCP.PeerExchange = exchange
+	if out.TCP != nil && exchange {
+		with := *out.TCP // which other chains have too
+		with.PeerExchange = true
+		out.TCP = &with
 	}
 	if out.TCP == nil && out.HTTP == nil {
 		return fmt.Errorf("filters: there is neither tcp_proxy nor http_connection_manager")
 	}
 	return nil
+}
+
+// networkExtension is extensionOf, which decodes a TypedStruct once for all chains that have the same.
+func (t *translation) networkExtension(f *listenerv3.Filter) (extension, error) {
+	c := f.GetTypedConfig()
+	if !strings.HasSuffix(c.GetTypeUrl(), ".TypedStruct") {
+		return extensionOf(f.Name, c)
+	}
+	return once(t, c.TypeUrl, c.Value, func() (extension, error) { return extensionOf(f.Name, c) })
 }
 
 // Extensions of Istio's.

@@ -37,7 +37,7 @@ func fromJSON(t testing.TB, k kind, text string) (*resource, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return translate(k, raw, testLogs)
+	return translate(k, raw, testLogs, nil)
 }
 
 // show prints what became of a resource.
@@ -265,14 +265,14 @@ func TestUnknownField(t *testing.T) {
 		t.Fatal(err)
 	}
 	b = protowire.AppendVarint(protowire.AppendTag(b, 5000, protowire.VarintType), 1)
-	r, err := translate(kindCluster, &anypb.Any{TypeUrl: ClusterType, Value: b}, nil)
+	r, err := translate(kindCluster, &anypb.Any{TypeUrl: ClusterType, Value: b}, nil, nil)
 	if err != nil || !slices.Equal(r.ignored, []string{"Cluster.5000"}) {
 		t.Errorf("%v, ignored %v", err, r)
 	}
 	if nameOf(b) != "c" {
 		t.Errorf("name %q", nameOf(b))
 	}
-	if _, err := translate(kindCluster, &anypb.Any{TypeUrl: ListenerType, Value: b}, nil); err == nil {
+	if _, err := translate(kindCluster, &anypb.Any{TypeUrl: ListenerType, Value: b}, nil, nil); err == nil {
 		t.Error("a listener was taken for a cluster")
 	}
 }
@@ -290,7 +290,7 @@ func FuzzTranslate(f *testing.F) {
 		if k < 0 || k >= int(kinds) {
 			return
 		}
-		r, err := translate(kind(k), &anypb.Any{TypeUrl: kind(k).url(), Value: b}, testLogs)
+		r, err := translate(kind(k), &anypb.Any{TypeUrl: kind(k).url(), Value: b}, testLogs, nil)
 		if err == nil && r.name != nameOf(b) {
 			t.Errorf("name %q, and %q", r.name, nameOf(b))
 		}

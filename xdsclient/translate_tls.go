@@ -63,6 +63,11 @@ func (t *translation) serverTLS(s *corev3.TransportSocket) (*proxy.ServerTLS, er
 	if err != nil || plaintext {
 		return nil, err
 	}
+	return once(t, e.url, e.body.GetValue(), func() (*proxy.ServerTLS, error) { return t.serverContext(e) })
+}
+
+// serverContext reads a downstream TLS context itself.
+func (t *translation) serverContext(e extension) (*proxy.ServerTLS, error) {
 	c := &tlsv3.DownstreamTlsContext{}
 	if err := decode(e.body, c); err != nil {
 		return nil, err
