@@ -174,6 +174,7 @@ func (d *Downstream) statistics() []statistic {
 	return []statistic{
 		{"downstream_cx_total", counter, float64(d.Connections.Value())},
 		{"downstream_cx_active", gauge, float64(d.Active.Value())},
+		{"downstream_global_cx_overflow", untyped, float64(d.Overflow.Value())},
 		{"no_filter_chain_match", untyped, float64(d.NoFilterChainMatch.Value())},
 	}
 }

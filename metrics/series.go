@@ -78,8 +78,9 @@ var allSeries = []series{
 	{"oarlock_xds_ignored", gauge, "Fields and extensions in force that are passed over because they do no harm.", nil},
 	{"oarlock_xds_version_info", gauge, "Always 1; the label says which version took effect last.", []string{"type", "version"}},
 
-	{"envoy_listener_downstream_cx_total", counter, "Connections.", listenerLabel},
-	{"envoy_listener_downstream_cx_active", gauge, "Open connections.", listenerLabel},
+	{"envoy_listener_downstream_cx_total", counter, "Connections for which there is a filter chain.", listenerLabel},
+	{"envoy_listener_downstream_cx_active", gauge, "Those of them that are open.", listenerLabel},
+	{"envoy_listener_downstream_global_cx_overflow", untyped, "Connections closed at once because the proxy had too many.", listenerLabel},
 	{"envoy_listener_no_filter_chain_match", untyped, "Connections for which there is no filter chain.", listenerLabel},
 	{"envoy_listener_ssl_handshake", untyped, "Handshakes that came about.", listenerLabel},
 	{"envoy_listener_ssl_session_reused", untyped, "Handshakes that resumed a session.", listenerLabel},

@@ -78,8 +78,12 @@ func cipherIndex(id uint16) int {
 
 // Downstream are Envoy's statistics of one listener's connections.
 type Downstream struct {
+	// Connections counts those for which there is a filter chain, Active is how many of them are open.
 	Connections Counter // downstream_cx_total
 	Active      Gauge   // downstream_cx_active
+	// Overflow counts connections that were closed at once because the proxy had too many, as downstream_global_cx_overflow:
+	// the bound is one for all listeners.
+	Overflow Counter
 	// NoFilterChainMatch counts connections that are for none of the listener's chains.
 	NoFilterChainMatch Counter
 }

@@ -124,7 +124,7 @@ func (d *door) accept() {
 		}
 		pause = 0
 		tcp, ok := c.(*net.TCPConn)
-		if !ok || !d.proxy.admit() {
+		if !ok || !d.admit() {
 			c.Close()
 			continue
 		}
@@ -133,13 +133,24 @@ func (d *door) accept() {
 	}
 }
 
+// listener is where connections of the door belong, unless their destination has a listener of its own. nil: it is gone.
+func (d *door) listener(st *state) *listener {
+	if d.key.listener != "" {
+		return st.named(d.key.listener)
+	}
+	return st.behind(d.door.Direction)
+}
+
 // admit takes one of the places for connections.
-func (p *Proxy) admit() bool {
+func (d *door) admit() bool {
+	p := d.proxy
 	if p.open64.Add(1) <= int64(p.opt.MaxConnections) {
 		return true
 	}
 	p.open64.Add(-1)
-	p.refused.Add(1)
+	if l := d.listener(p.state.Load()); l != nil {
+		l.stats.overflow()
+	}
 	return false
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -151,7 +152,8 @@ func TestCloseWhileShakingHands(t *testing.T) {
 // Of too many connections the last are refused at once, and a place that is free again is given away.
 func TestMaxConnections(t *testing.T) {
 	at := freePort(t)
-	p, _ := start(t, proxy.Options{MaxConnections: 3}, &proxy.Config{
+	series := metrics.NewRegistry(metrics.Peer{}, metrics.Options{})
+	p, _ := start(t, proxy.Options{MaxConnections: 3, Series: series}, &proxy.Config{
 		Listeners: []*proxy.Listener{{Name: "l", Address: at, Bind: true, Chains: []*proxy.FilterChain{{TCP: tcpTo("c")}}}},
 		Clusters:  []*proxy.Cluster{static("c", echo(t), nil)},
 	})
@@ -172,14 +174,68 @@ func TestMaxConnections(t *testing.T) {
 	if err := ping(dial(t, at)); err == nil {
 		t.Error("a fourth connection is served")
 	}
+	wantListener(t, series, at, "downstream_cx_total", 3)
+	wantListener(t, series, at, "downstream_cx_active", 3)
+	wantListener(t, series, at, "downstream_global_cx_overflow", 1)
 	if p.Connections() != 3 {
 		t.Errorf("%d connections", p.Connections())
 	}
 	open[0].Close()
+	eventually(t, "it is not counted as open", func() bool { return listenerValue(t, series, at, "downstream_cx_active") == 2 })
 	eventually(t, "a place is free", func() bool { return ping(dial(t, at)) == nil })
 	if err := ping(open[1]); err != nil {
 		t.Errorf("one that was there is broken: %v", err)
 	}
+}
+
+// wantListener checks a series of the listener at an address.
+func wantListener(t testing.TB, r *metrics.Registry, at netip.AddrPort, name string, want int) {
+	t.Helper()
+	if got := listenerValue(t, r, at, name); got != want {
+		t.Errorf("%s is %d, want %d", name, got, want)
+	}
+}
+
+// listenerValue reads a series of the listener at an address, as a scrape has it; -1 where it is not there.
+func listenerValue(t testing.TB, r *metrics.Registry, at netip.AddrPort, name string) int {
+	t.Helper()
+	prefix := fmt.Sprintf("envoy_listener_%s{envoy_listener_address=%q} ", name, strings.ReplaceAll(at.String(), ":", "_"))
+	lines := series(r, prefix)
+	if len(lines) != 1 {
+		return -1
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(lines[0], prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A connection counts on the listener that has its filter chain, behind the door as well; one that no chain wants does not.
+func TestConnectionsAreCounted(t *testing.T) {
+	door, at := freePort(t), netip.MustParseAddrPort("10.1.2.3:80")
+	series := metrics.NewRegistry(metrics.Peer{}, metrics.Options{})
+	chains := []*proxy.FilterChain{{TCP: tcpTo("c")}}
+	out := &proxy.Listener{Name: "virtualOutbound", Address: netip.MustParseAddrPort("0.0.0.0:15001"), UseOriginalDst: true, Chains: chains}
+	behind := &proxy.Listener{Name: "l", Address: at, Direction: proxy.Outbound, Chains: chains}
+	none := &proxy.Listener{Name: "none", Address: freePort(t), Bind: true, Chains: []*proxy.FilterChain{{Match: proxy.ChainMatch{Transport: proxy.TransportTLS}, TCP: tcpTo("c")}}}
+	start(t, proxy.Options{Series: series, Capture: proxy.Capture{Doors: []proxy.Door{{Listen: door, Original: at}}}}, &proxy.Config{
+		Listeners: []*proxy.Listener{out, behind, none},
+		Clusters:  []*proxy.Cluster{static("c", echo(t), nil)},
+	})
+	for range 2 {
+		if got, err := call(t, door, "x"); got != "x" {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	if _, err := call(t, none.Address, "x"); err == nil {
+		t.Error("a connection that no chain wants ends in good order")
+	}
+	wantListener(t, series, at, "downstream_cx_total", 2)
+	wantListener(t, series, at, "downstream_global_cx_overflow", 0)
+	wantListener(t, series, out.Address, "downstream_cx_total", 0)
+	wantListener(t, series, none.Address, "downstream_cx_total", 0)
+	wantListener(t, series, none.Address, "no_filter_chain_match", 1)
 }
 
 // hello gives a ClientHello as crypto/tls writes it.

@@ -22,6 +22,16 @@ func (p *Proxy) listenerStats(l *Listener) listenerStats {
 // statName is Envoy's: 0.0.0.0_15006.
 func statName(l *Listener) string { return strings.ReplaceAll(l.Address.String(), ":", "_") }
 
+// opened counts a connection that has its filter chain; the caller owes a closed.
+func (s listenerStats) opened() {
+	s.down.Connections.Inc()
+	s.down.Active.Add(1)
+}
+
+func (s listenerStats) closed() { s.down.Active.Add(-1) }
+
+func (s listenerStats) overflow() { s.down.Overflow.Inc() }
+
 func (s listenerStats) noChain() { s.down.NoFilterChainMatch.Inc() }
 
 func (s listenerStats) handshake(c *tls.ConnectionState) {

@@ -76,8 +76,7 @@ type Proxy struct {
 	state    atomic.Pointer[state]
 	draining atomic.Bool
 	nextID   atomic.Uint64
-	open64   atomic.Int64  // accepted connections that are open
-	refused  atomic.Uint64 // for there were too many
+	open64   atomic.Int64 // accepted connections that are open
 	logs     logFiles
 	files    certFiles
 	ctx      context.Context // ends with Close

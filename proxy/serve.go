@@ -26,6 +26,9 @@ func (p *Proxy) serve(c *net.TCPConn, at *door) {
 	if !ok {
 		return
 	}
+	stats := d.chain.listener.stats
+	stats.opened()
+	defer stats.closed()
 	if d.chain.tls != nil && !d.handshake(seen) {
 		return
 	}
@@ -73,10 +76,7 @@ func (s *state) successor(l *listener) *listener {
 
 // route finds the original destination and the listener. nil: there is no listener (any more).
 func (p *Proxy) route(d *downstream, c *net.TCPConn, at *door, st *state) *listener {
-	l := st.behind(at.door.Direction)
-	if at.key.listener != "" {
-		l = st.named(at.key.listener)
-	}
+	l := at.listener(st)
 	if l == nil {
 		return nil
 	}
