@@ -26,8 +26,8 @@ func settle() { debug.FreeOSMemory() }
 const quietTime = 5 * time.Second
 
 // settleWhenQuiet gives memory back after connections have come, when for a while none does. A handshake leaves much to
-// collect, and where nothing is allocated after it the collector does not run for two minutes: an idle connection would cost
-// 30 KB instead of 22.
+// collect, and where nothing is allocated after it the collector does not run for two minutes: an idle connection with
+// mutual TLS would cost 30 KB instead of 20.
 func (s *sidecar) settleWhenQuiet() {
 	stop, done := make(chan struct{}), make(chan struct{})
 	s.closers = append(s.closers, func() error {
