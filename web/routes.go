@@ -13,7 +13,8 @@ type Route struct {
 	Summary      string
 	Query        []Param
 	Body         reflect.Type // nil: none
-	Answer       reflect.Type // nil: a stream, described in Summary
+	Answer       reflect.Type // nil: what Content names, described in Summary
+	Content      string       // media type of the answer; "" is application/json
 	// Changes says that it changes something: a read-only dashboard refuses it, and it lands in the audit log.
 	Changes bool
 }
@@ -23,6 +24,13 @@ type Param struct {
 	Name, Summary string
 	Required      bool
 }
+
+// Media types of answers.
+const (
+	contentJSON   = "application/json"
+	contentText   = "text/plain; charset=utf-8"
+	contentEvents = "text/event-stream"
+)
 
 // Parameters that several routes have.
 var (
@@ -69,17 +77,18 @@ func Routes() []Route {
 			Body: of[api.Undo](), Answer: of[api.ChangeAnswer](), Changes: true},
 		{Method: "POST", Path: "/v1/probe", Summary: "Try what a port accepts.", Body: of[api.Probe](), Answer: of[api.ProbeAnswer]()},
 		{Method: "GET", Path: "/v1/certificates", Summary: "The certificates of the sidecars.", Answer: of[api.Certificates]()},
-		{Method: "GET", Path: "/v1/logs", Summary: "What a container wrote, as text; follow=true goes on.", Query: []Param{pod, tail,
+		{Method: "GET", Path: "/v1/logs", Summary: "What a container wrote, as text; follow=true goes on.", Content: contentText, Query: []Param{pod, tail,
 			{Name: "container", Summary: "istio-proxy or a container of the pod (default: the first)."}, {Name: "follow", Summary: "true goes on."}}},
-		{Method: "GET", Path: "/v1/tap", Summary: "Lines of access logs as they are written: an event stream of LogLine.", Query: []Param{
+		{Method: "GET", Path: "/v1/tap", Summary: "Lines of access logs as they are written: an event stream of LogLine.", Content: contentEvents, Query: []Param{
 			{Name: "edge", Summary: "Only of this edge."}, {Name: "node", Summary: "Only of this node."}, {Name: "namespace", Summary: "Only of this namespace."}}},
 		{Method: "GET", Path: "/v1/proxy", Summary: "What a sidecar has in force, as Envoy's config_dump in JSON.", Query: []Param{pod}},
-		{Method: "GET", Path: "/v1/events", Summary: "What happens: an event stream of Event. Last-Event-ID resumes."},
+		{Method: "GET", Path: "/v1/events", Summary: "What happens: an event stream of Event. Last-Event-ID resumes.", Content: contentEvents},
 		{Method: "GET", Path: "/v1/manifests", Summary: "What the snapshot in force was read from. Not on a dashboard: manifests may hold Secrets.", Answer: of[api.Manifests]()},
 		{Method: "POST", Path: "/v1/reload", Summary: "Look at the manifests now.", Body: of[api.Wrote](), Answer: of[api.Reload]()},
 		{Method: "GET", Path: "/v1/sync", Summary: "Wait until a snapshot is in force on every sidecar.", Query: []Param{
 			{Name: "snapshot", Summary: "Its version (default: the newest)."}, {Name: "wait", Summary: "How long, as a duration (at most 1m; default 10s)."}}, Answer: of[api.Sync]()},
 		{Method: "GET", Path: "/v1/ca", Summary: "The authorities of the trust domain.", Answer: of[api.CA]()},
+		{Method: "GET", Path: "/v1/openapi.json", Summary: "This list, as an OpenAPI document."},
 		{Method: "POST", Path: "/v1/ca/rotate", Summary: "Take a step of a rotation.", Body: of[api.Rotate](), Answer: of[api.CA](), Changes: true},
 	}
 }
