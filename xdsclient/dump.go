@@ -155,7 +155,7 @@ func (c *Client) Dump() Dump {
 			TypeURL: k.url(), Version: versions[k],
 			Refused: answered[k].reason, RefusedVersion: answered[k].version, RefusedAt: answered[k].at,
 		}
-		for _, e := range s.sorted(k) {
+		for _, e := range s[k].entries() {
 			t.Resources = append(t.Resources, DumpResource{e.name, e.version, e.updated, e.raw})
 		}
 		out.Types = append(out.Types, t)

@@ -58,15 +58,16 @@ func TestRecorded(t *testing.T) {
 			var out strings.Builder
 			var s state
 			for k, resp := range recorded(t, filepath.Base(dir)) {
-				s[k] = map[string]*entry{}
+				var found set
 				for _, raw := range resp.Resources {
 					r, err := translate(kind(k), raw, testLogs, nil)
 					if err != nil {
 						fmt.Fprintf(&out, "NACK %v\n", err)
 						continue
 					}
-					s[k][r.name] = &entry{resource: r}
+					found.list = found.with([]named{{r.name, &entry{resource: r}}})
 				}
+				s[k] = newSet(found.list, nil)
 			}
 			if refused := strings.Contains(out.String(), "NACK"); refused != (filepath.Base(dir) == "refused") {
 				t.Errorf("refused: %v\n%s", refused, out.String())

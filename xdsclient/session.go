@@ -24,7 +24,7 @@ type session struct {
 
 	next       state
 	nonce      [kinds]string
-	subscribed [kinds]map[string]bool
+	subscribed [kinds][]string // in order
 	asked      [kinds]bool
 	refused    [kinds]map[string]change   // of responses that were refused; part of the next one
 	absent     [kinds]map[string]struct{} // names that were waited for in vain
@@ -57,7 +57,6 @@ func newSession(c *Client, l link) *session {
 		s.logs = c.accessLog
 	}
 	for k := range kinds {
-		s.subscribed[k] = map[string]bool{}
 		s.refused[k] = map[string]change{}
 		s.absent[k] = map[string]struct{}{}
 	}
@@ -131,17 +130,19 @@ func (s *session) begin() error {
 
 // subscribe asks for the endpoints or routes that resources of k name, in force or to come, and for no others.
 func (s *session) subscribe(k kind) error {
-	child, names := k.names(), map[string]bool{}
-	for _, name := range append(s.next.wanted(k), s.client.good.wanted(k)...) {
-		names[name] = true
+	child, names := k.names(), s.next[k].wanted()
+	if good := s.client.good[k].wanted(); !slices.Equal(names, good) {
+		names = slices.Concat(names, good)
+		slices.Sort(names)
+		names = slices.Compact(names)
 	}
-	added, gone := difference(names, s.subscribed[child]), difference(s.subscribed[child], names)
-	if len(added)+len(gone) == 0 {
+	if slices.Equal(names, s.subscribed[child]) {
 		return nil
 	}
+	added, gone := difference(names, s.subscribed[child]), difference(s.subscribed[child], names)
 	s.subscribed[child] = names
 	for name := range s.absent[child] {
-		if !names[name] {
+		if _, ok := slices.BinarySearch(names, name); !ok {
 			delete(s.absent[child], name)
 		}
 	}
@@ -151,7 +152,7 @@ func (s *session) subscribe(k kind) error {
 // ask sends a subscription.
 func (s *session) ask(k kind, added, gone []string) error {
 	r := request{
-		kind: k, version: s.client.version[k], nonce: s.nonce[k], names: slices.Sorted(maps.Keys(s.subscribed[k])),
+		kind: k, version: s.client.version[k], nonce: s.nonce[k], names: s.subscribed[k],
 		subscribe: added, unsubscribe: gone,
 	}
 	if s.client.options.Delta {
@@ -160,8 +161,8 @@ func (s *session) ask(k kind, added, gone []string) error {
 	if !s.asked[k] {
 		s.asked[k] = true
 		r.initial = map[string]string{}
-		for name, e := range s.client.good[k] {
-			r.initial[name] = e.version
+		for _, e := range s.client.good[k].entries() {
+			r.initial[e.name] = e.version
 		}
 	}
 	return s.link.send(r)
@@ -221,7 +222,7 @@ func (s *session) release() error {
 func (s *session) send(u *update, err error) error {
 	return s.link.send(request{
 		kind: u.kind, version: s.client.version[u.kind], nonce: u.nonce,
-		names: slices.Sorted(maps.Keys(s.subscribed[u.kind])), refused: err,
+		names: s.subscribed[u.kind], refused: err,
 	})
 }
 
@@ -240,7 +241,7 @@ func (s *session) take(u *update) error {
 			}
 		}
 	}
-	set, err := s.merge(u)
+	merged, err := s.merge(u)
 	if err != nil {
 		if !u.full {
 			s.refused[u.kind] = u.changes
@@ -248,7 +249,7 @@ func (s *session) take(u *update) error {
 		return s.answer(u, err)
 	}
 	clear(s.refused[u.kind])
-	s.next[u.kind] = set
+	s.next[u.kind] = merged
 	s.version = u.version
 	s.pending = append(s.pending, u)
 	s.client.accepted[u.kind] = true
@@ -265,44 +266,50 @@ func (s *session) take(u *update) error {
 const maxErrors = 3
 
 // merge gives the resources of the kind after the response. What is as before is not translated again.
-func (s *session) merge(u *update) (map[string]*entry, error) {
+func (s *session) merge(u *update) (*set, error) {
 	if u.err != nil {
 		return nil, u.err
 	}
-	old, set := s.next[u.kind], map[string]*entry{}
-	if !u.full && old != nil {
-		set = maps.Clone(old)
+	old := s.next[u.kind]
+	from := old
+	if u.full {
+		from = nil
 	}
+	changes := make([]named, 0, len(u.changes))
 	var failed []error
 	for _, name := range slices.Sorted(maps.Keys(u.changes)) {
 		c := u.changes[name]
 		if c.raw == nil {
-			delete(set, name)
-			if s.subscribed[u.kind][name] {
+			changes = append(changes, named{name: name})
+			if _, ok := slices.BinarySearch(s.subscribed[u.kind], name); ok {
 				s.absent[u.kind][name] = struct{}{}
 			}
 			continue
 		}
-		e, err := s.entry(u.kind, old[name], c)
+		e, err := s.entry(u.kind, name, old.find(name), c)
 		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
-		set[name] = e
+		changes = append(changes, named{name, e})
 		delete(s.absent[u.kind], name)
 	}
 	if n := len(failed); n > maxErrors {
 		failed = append(failed[:maxErrors], fmt.Errorf("and %d more", n-maxErrors))
 	}
-	if len(set) > MaxResources {
-		failed = append(failed, fmt.Errorf("%d resources of type %s are too many", len(set), u.kind))
+	list := from.with(changes)
+	if len(list) > MaxResources {
+		failed = append(failed, fmt.Errorf("%d resources of type %s are too many", len(list), u.kind))
 	}
-	return set, errors.Join(failed...)
+	if len(failed) > 0 {
+		return nil, errors.Join(failed...)
+	}
+	return newSet(list, old), nil
 }
 
 // entry gives a resource that came, the old one if its bytes are the same.
-func (s *session) entry(k kind, old *entry, c change) (*entry, error) {
-	for _, same := range []*entry{old, s.goodEntry(k, c)} {
+func (s *session) entry(k kind, name string, old *entry, c change) (*entry, error) {
+	for _, same := range []*entry{old, s.client.good[k].find(name)} {
 		if same != nil && same.raw.TypeUrl == c.raw.TypeUrl && bytes.Equal(same.raw.Value, c.raw.Value) {
 			e := *same
 			e.version = c.version
@@ -320,25 +327,13 @@ func (s *session) entry(k kind, old *entry, c change) (*entry, error) {
 	return &entry{resource: r, version: c.version, updated: time.Now()}, nil
 }
 
-// goodEntry is the resource in force of the same name.
-func (s *session) goodEntry(k kind, c change) *entry {
-	return s.client.good[k][nameOf(c.raw.Value)]
-}
-
 // missing gives the first, by name, of what is named, not there, and not known to be absent; "" for nothing.
 func (s *session) missing() string {
 	for _, k := range []kind{kindCluster, kindListener} {
-		first := ""
-		for _, e := range s.next[k] {
-			for _, name := range e.wants {
-				_, absent := s.absent[k.names()][name]
-				if s.next[k.names()][name] == nil && !absent && (first == "" || name < first) {
-					first = name
-				}
+		for name := range s.next[k.names()].lacks(s.next[k].wanted()) {
+			if _, absent := s.absent[k.names()][name]; !absent {
+				return k.names().String() + " " + name
 			}
-		}
-		if first != "" {
-			return k.names().String() + " " + first
 		}
 	}
 	return ""
@@ -361,11 +356,9 @@ func (s *session) settle() error {
 // expire gives up waiting: what is not there by now is absent. Or it tries again what the sink refused.
 func (s *session) expire() error {
 	for _, k := range []kind{kindCluster, kindListener} {
-		for _, name := range s.next.wanted(k) {
-			if s.next[k.names()][name] == nil {
-				s.client.options.Log.Warn("the control plane does not send what it names", "type", k.names().String(), "name", name)
-				s.absent[k.names()][name] = struct{}{}
-			}
+		for name := range s.next[k.names()].lacks(s.next[k].wanted()) {
+			s.client.options.Log.Warn("the control plane does not send what it names", "type", k.names().String(), "name", name)
+			s.absent[k.names()][name] = struct{}{}
 		}
 	}
 	return s.apply()

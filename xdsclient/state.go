@@ -2,7 +2,7 @@ package xdsclient
 
 import (
 	"cmp"
-	"maps"
+	"iter"
 	"slices"
 	"time"
 
@@ -25,49 +25,137 @@ type joined struct {
 	out                *proxy.Cluster
 }
 
-// state has the resources of every kind by name. Its maps are replaced and never changed once they are in it.
-type state [kinds]map[string]*entry
+// A set has the resources of one kind. It is never changed, so that what comes from it can be taken over. A nil set is
+// empty.
+type set struct {
+	list  []*entry // by name, each name once
+	wants []string // the names that they give to the next kind, in order, each once
+}
 
-// wanted lists the names that resources of a kind give to the next kind, in order.
-func (s *state) wanted(k kind) []string {
-	names := map[string]bool{}
-	for _, e := range s[k] {
-		for _, n := range e.wants {
-			names[n] = true
+// newSet takes a list in order. A set that differs from the one before in what it wants has another list of that, and one
+// that does not has the very same.
+func newSet(list []*entry, before *set) *set {
+	out := &set{list: list}
+	switch {
+	case before != nil && sameWants(list, before.list):
+		out.wants = before.wants
+	default:
+		for _, e := range list {
+			out.wants = append(out.wants, e.wants...)
+		}
+		slices.Sort(out.wants)
+		if out.wants = slices.Compact(out.wants); before != nil && slices.Equal(out.wants, before.wants) {
+			out.wants = before.wants
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	return out
 }
+
+func sameWants(a, b []*entry) bool {
+	return slices.EqualFunc(a, b, func(x, y *entry) bool { return x.resource == y.resource || slices.Equal(x.wants, y.wants) })
+}
+
+// entries are those of the set by name.
+func (s *set) entries() []*entry {
+	if s == nil {
+		return nil
+	}
+	return s.list
+}
+
+// wanted are the names that the resources give to the next kind, in order.
+func (s *set) wanted() []string {
+	if s == nil {
+		return nil
+	}
+	return s.wants
+}
+
+// find gives the resource of a name, nil without one.
+func (s *set) find(name string) *entry {
+	list := s.entries()
+	if i, ok := slices.BinarySearchFunc(list, name, byName); ok {
+		return list[i]
+	}
+	return nil
+}
+
+func byName(e *entry, name string) int { return cmp.Compare(e.name, name) }
+
+// with gives the entries with changes, which are in order of name; a change to nil takes one away.
+func (s *set) with(changes []named) []*entry {
+	old := s.entries()
+	out := make([]*entry, 0, len(old)+len(changes))
+	for _, c := range changes {
+		i, found := slices.BinarySearchFunc(old, c.name, byName)
+		out = append(out, old[:i]...)
+		if c.entry != nil {
+			out = append(out, c.entry)
+		}
+		if found {
+			i++
+		}
+		old = old[i:]
+	}
+	return append(out, old...)
+}
+
+// named is what becomes of a name.
+type named struct {
+	name  string
+	entry *entry
+}
+
+// lacks yields the names, which are in order, that the set has nothing for.
+func (s *set) lacks(names []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		left := s.entries()
+		for _, name := range names {
+			for len(left) > 0 && left[0].name < name {
+				left = left[1:]
+			}
+			if (len(left) == 0 || left[0].name != name) && !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+// only gives the set without what is not among some names, which are in order.
+func (s *set) only(names []string) *set {
+	list := s.entries()
+	var kept []*entry
+	for _, e := range list {
+		if _, ok := slices.BinarySearch(names, e.name); ok {
+			kept = append(kept, e)
+		}
+	}
+	if len(kept) == len(list) {
+		return s
+	}
+	return newSet(kept, s)
+}
+
+// state has the resources of every kind.
+type state [kinds]*set
 
 // prune drops endpoints and routes that nothing names.
 func (s *state) prune() {
 	for _, k := range []kind{kindCluster, kindListener} {
-		names := s.wanted(k)
-		kept := make(map[string]*entry, len(names))
-		for _, n := range names {
-			if e := s[k.names()][n]; e != nil {
-				kept[n] = e
-			}
-		}
-		s[k.names()] = kept
+		s[k.names()] = s[k.names()].only(s[k].wanted())
 	}
-}
-
-// sorted gives the entries of a kind by name.
-func (s *state) sorted(k kind) []*entry {
-	return slices.SortedFunc(maps.Values(s[k]), func(a, b *entry) int { return cmp.Compare(a.name, b.name) })
 }
 
 // config puts a state together as one configuration, each list by name.
 func (s *state) config(version string) *proxy.Config {
 	out := &proxy.Config{Version: version}
-	for _, e := range s.sorted(kindListener) {
+	for _, e := range s[kindListener].entries() {
 		out.Listeners = append(out.Listeners, e.listener)
 	}
-	for _, e := range s.sorted(kindCluster) {
+	for _, e := range s[kindCluster].entries() {
 		out.Clusters = append(out.Clusters, s.join(e))
 	}
-	for _, e := range s.sorted(kindRoutes) {
+	for _, e := range s[kindRoutes].entries() {
 		out.Routes = append(out.Routes, e.routes)
 	}
 	return out
@@ -78,24 +166,32 @@ func (s *state) join(c *entry) *proxy.Cluster {
 	if len(c.wants) == 0 {
 		return c.cluster
 	}
-	found := s[kindEndpoints][c.wants[0]]
+	found := s.endpointsOf(c)
 	if found == nil {
 		return c.cluster
 	}
-	if j := c.joined; j != nil && j.cluster == c.resource && j.endpoints == found.resource {
+	if j := c.joined; j != nil && j.cluster == c.resource && j.endpoints == found {
 		return j.out
 	}
 	out := *c.cluster
 	out.Endpoints = found.endpoints
-	c.joined = &joined{cluster: c.resource, endpoints: found.resource, out: &out}
+	c.joined = &joined{cluster: c.resource, endpoints: found, out: &out}
 	return &out
+}
+
+// endpointsOf gives the endpoints that a cluster names, nil if they are not there.
+func (s *state) endpointsOf(c *entry) *resource {
+	if found := s[kindEndpoints].find(c.wants[0]); found != nil {
+		return found.resource
+	}
+	return nil
 }
 
 // ignored counts what the resources leave out.
 func (s *state) ignored() map[string]int {
 	out := map[string]int{}
 	for _, set := range s {
-		for _, e := range set {
+		for _, e := range set.entries() {
 			for _, name := range e.resource.ignored {
 				out[name]++
 			}

@@ -42,18 +42,19 @@ func Static(b []byte, logs AccessLogFunc) (*proxy.Config, error) {
 		{kindListener, file.Listeners, &listenerv3.Listener{}},
 		{kindCluster, file.Clusters, &clusterv3.Cluster{}},
 	} {
-		s[part.kind] = map[string]*entry{}
+		var found set
 		for i, text := range part.list {
 			r, err := staticResource(part.kind, text, part.one, logs)
 			if err != nil {
 				return nil, fmt.Errorf("read static resources: %s %d: %w", part.kind, i, err)
 			}
-			if s[part.kind][r.name] != nil {
+			if found.find(r.name) != nil {
 				return nil, fmt.Errorf("read static resources: %s %q is there twice", part.kind, r.name)
 			}
-			s[part.kind][r.name] = &entry{resource: r}
+			found.list = found.with([]named{{r.name, &entry{resource: r}}})
 		}
-		if names := s.wanted(part.kind); len(names) > 0 {
+		s[part.kind] = newSet(found.list, nil)
+		if names := s[part.kind].wanted(); len(names) > 0 {
 			return nil, fmt.Errorf("read static resources: %s %q is not there: xDS would have to bring it", part.kind.names(),
 				slices.Min(names))
 		}

@@ -3,7 +3,6 @@ package xdsclient
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -164,11 +163,11 @@ func detail(err error) *status.Status {
 	return &status.Status{Code: int32(codes.InvalidArgument), Message: text[:min(len(text), maxDetail)]}
 }
 
-// difference lists, in order, what is in a and not in b.
-func difference(a, b map[string]bool) []string {
+// difference lists what is in a and not in b, both in order.
+func difference(a, b []string) []string {
 	var out []string
-	for _, name := range slices.Sorted(maps.Keys(a)) {
-		if !b[name] {
+	for _, name := range a {
+		if _, ok := slices.BinarySearch(b, name); !ok {
 			out = append(out, name)
 		}
 	}
