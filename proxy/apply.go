@@ -171,13 +171,22 @@ func (p *Proxy) compileChain(l *listener, c *FilterChain, before *listener) (*ch
 	return out, err
 }
 
-// equalChain finds a chain that does the same; nil where there is none.
+// equalChain finds a chain that does the same; nil where there is none. One that does has the same port.
 func (l *listener) equalChain(c *FilterChain) *chain {
 	if l == nil {
 		return nil
 	}
-	for _, old := range append(slices.Clone(l.chains), l.fallback) {
-		if old != nil && (old.FilterChain == c || reflect.DeepEqual(old.FilterChain, c)) {
+	list := l.index.byPort[c.Match.Port]
+	for _, old := range list {
+		if old.FilterChain == c {
+			return old
+		}
+	}
+	if l.fallback != nil && (l.fallback.FilterChain == c || reflect.DeepEqual(l.fallback.FilterChain, c)) {
+		return l.fallback
+	}
+	for _, old := range list {
+		if reflect.DeepEqual(old.FilterChain, c) {
 			return old
 		}
 	}

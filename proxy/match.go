@@ -16,7 +16,7 @@ type chainIndex struct {
 
 func newChainIndex(chains []*chain) (*chainIndex, error) {
 	ix := &chainIndex{byPort: map[uint16][]*chain{}}
-	seen := map[string]string{}
+	seen := make(map[matchKey]string, 2*len(chains))
 	for _, c := range chains {
 		for _, key := range c.Match.keys() {
 			if other, ok := seen[key]; ok {
@@ -29,8 +29,14 @@ func newChainIndex(chains []*chain) (*chainIndex, error) {
 	return ix, nil
 }
 
-// keys lists what a chain matches, one text for each combination.
-func (m *ChainMatch) keys() []string {
+// matchKey is one combination of what a chain matches.
+type matchKey struct {
+	port                          uint16
+	prefix, name, transport, alpn string
+}
+
+// keys lists what a chain matches.
+func (m *ChainMatch) keys() []matchKey {
 	or := func(s []string) []string {
 		if len(s) == 0 {
 			return []string{""}
@@ -41,11 +47,11 @@ func (m *ChainMatch) keys() []string {
 	for _, p := range m.Prefixes {
 		prefixes = append(prefixes, p.Masked().String())
 	}
-	var out []string
+	var out []matchKey
 	for _, p := range or(prefixes) {
 		for _, n := range or(m.Names) {
 			for _, a := range or(m.ALPN) {
-				out = append(out, fmt.Sprintf("%d %s %s %s %s", m.Port, p, n, m.Transport, a))
+				out = append(out, matchKey{m.Port, p, n, m.Transport, a})
 			}
 		}
 	}
