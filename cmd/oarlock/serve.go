@@ -12,8 +12,10 @@ import (
 	"github.com/oarlock/oarlock/control"
 	"github.com/oarlock/oarlock/local"
 	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/web"
 	"github.com/oarlock/oarlock/yamldir"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 )
 
 // serveFlags are the flags of serve, which up passes on.
@@ -23,6 +25,7 @@ type serveFlags struct {
 	caDir   string
 	ttl     time.Duration
 	capture string
+	board   boardFlags
 }
 
 func newServeCommand(a *app) *cobra.Command {
@@ -54,6 +57,7 @@ func (f *serveFlags) addTo(cmd *cobra.Command) {
 	p := cmd.Flags()
 	p.StringVar(&f.caDir, "ca-dir", "", "issue with the authority in `FOLDER`: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem")
 	p.DurationVar(&f.ttl, "svid-ttl", 0, "the life of certificates, as `DURATION` (default 24h)")
+	f.board.addTo(cmd)
 	p.StringVar(&f.capture, "capture", local.CaptureAuto, "how traffic comes into sidecars, the `WAY`: auto, explicit or transparent")
 	must(cmd.MarkFlagDirname("ca-dir"))
 	must(cmd.RegisterFlagCompletionFunc("capture", cobra.FixedCompletions(
@@ -77,7 +81,7 @@ func (f *serveFlags) check() error {
 		}
 		f.caDir = abs
 	}
-	return nil
+	return f.board.check()
 }
 
 // arguments gives the flags as a command line has them.
@@ -89,7 +93,7 @@ func (f *serveFlags) arguments() []string {
 	if f.caDir != "" {
 		out = append(out, "--ca-dir", f.caDir)
 	}
-	return out
+	return append(out, f.board.arguments()...)
 }
 
 func runServe(a *app, cmd *cobra.Command, f *serveFlags) error {
@@ -145,7 +149,7 @@ func (a *app) serveMesh(ctx context.Context, opt control.Options, f *serveFlags)
 	opt.Engine = &engineOf{client, local.Settings{
 		XDSAddress: "unix:" + opt.XDS, CSRAddress: "unix:" + opt.XDS, ServerName: control.ServerName, TTL: f.ttl, Capture: f.capture, XDSDelta: true,
 	}}
-	return servePlane(ctx, opt)
+	return servePlane(ctx, opt, f)
 }
 
 // engineOf lets a control plane speak to the engine of this machine.
@@ -161,12 +165,24 @@ func (e *engineOf) Apply(ctx context.Context, s *mesh.Snapshot, with control.Set
 	return e.Client.Apply(ctx, s, settings)
 }
 
-func servePlane(ctx context.Context, opt control.Options) error {
+// servePlane runs a control plane, and the dashboard beside it. A dashboard that cannot be served is no reason for a mesh to
+// stand still.
+func servePlane(ctx context.Context, opt control.Options, f *serveFlags) error {
 	plane, err := control.New(ctx, opt)
 	if err != nil {
 		return unreadable(err, "")
 	}
-	return plane.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	board, err := f.board.board(ctx, opt.State, web.MeshSocket{Name: opt.Name, Socket: opt.API}, opt.Log)
+	switch {
+	case err != nil:
+		opt.Log.Error("mesh has no dashboard", "error", err)
+	case board != nil:
+		opt.Log.Info("dashboard", "address", board.Address())
+		group.Go(func() error { return board.Run(ctx) })
+	}
+	group.Go(func() error { return plane.Run(ctx) })
+	return group.Wait()
 }
 
 // serveAlone is a control plane without an engine.
@@ -177,7 +193,7 @@ func serveAlone(ctx context.Context, opt control.Options, f *serveFlags) error {
 	opt.Name, opt.State = filepath.Base(f.dir), f.dir
 	opt.XDS, opt.API = filepath.Join(f.dir, xdsSocket), filepath.Join(f.dir, apiSocket)
 	opt.Engine = &noEngine{roots: filepath.Join(f.dir, "root-cert.pem")}
-	return servePlane(ctx, opt)
+	return servePlane(ctx, opt, f)
 }
 
 // noEngine runs nothing, and keeps the roots where clients of the control plane find them.
