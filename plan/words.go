@@ -1,0 +1,201 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/resolve"
+)
+
+// sentence is what is said of one effect.
+type sentence struct {
+	kind, client, target string
+	a                    answer
+	gone, fresh          bool // the port is there no more, or was not there before
+	before, after        *api.Side
+}
+
+// word gives NAME.NAMESPACE:PORT, or HOST:PORT where no Service of the mesh has the name, and a route's subset.
+func (p port) word(subset string) string {
+	name, s := p.host, p.after
+	if s == nil {
+		s = p.before
+	}
+	if !s.Entry() {
+		name = s.Ref.Name + "." + s.Ref.Namespace
+	}
+	if subset != "" {
+		name += "|" + subset
+	}
+	return fmt.Sprintf("%s:%d", name, p.number)
+}
+
+// String gives one sentence with the reason and the objects that decide.
+func (s sentence) String() string {
+	switch {
+	case s.gone:
+		return fmt.Sprintf("%s finds no %s any more: the manifests have none.", s.client, s.target)
+	case s.fresh:
+		return fmt.Sprintf("%s is new: %s %s%s.", s.target, s.client, outcome(s.a.after), s.deciding())
+	case !s.a.had:
+		return fmt.Sprintf("%s is new: with %s it %s%s.", s.client, s.target, outcome(s.a.after), s.deciding())
+	}
+	return s.change() + s.deciding() + "."
+}
+
+// change is the sentence of a port that is in both meshes.
+func (s sentence) change() string {
+	b, n := s.a.before, s.a.after
+	switch s.kind {
+	case Breaks:
+		return fmt.Sprintf("%s is refused by %s%s: %s", s.client, parts(n), s.target, reason(n))
+	case Mends:
+		if refusal(n) == refusedPartly {
+			return fmt.Sprintf("%s gets through to some endpoints of %s: %s", s.client, s.target, reason(n))
+		}
+		return fmt.Sprintf("%s gets through to %s: %s", s.client, s.target, reason(n))
+	case Opens, Locks:
+		return fmt.Sprintf("%s has %s with %s in place of %s: %s", s.client, wireWord(n), s.target, wireWord(b), reason(n))
+	}
+	if b.Server != n.Server {
+		return fmt.Sprintf("%s takes %s in place of %s, and %s %s", s.target, serverWord(n.Server), serverWord(b.Server), s.client, keeps(b, n))
+	}
+	if b.Wire != n.Wire {
+		return fmt.Sprintf("%s has %s with %s in place of %s: %s", s.client, wireWord(n), s.target, wireWord(b), reason(n))
+	}
+	return fmt.Sprintf("%s is judged %s with %s in place of %s: %s", s.client, s.after.Status, s.target, s.before.Status, reason(n))
+}
+
+// parts tells a port of which some endpoints alone refuse.
+func parts(v resolve.Verdict) string {
+	switch {
+	case refusal(v) != refusedPartly:
+		return ""
+	case v.Refused > 0:
+		return fmt.Sprintf("%d of %d endpoints of ", v.Refused, v.Endpoints)
+	}
+	return "some endpoints of "
+}
+
+// keeps is what a client has whose connection stays.
+func keeps(b, n resolve.Verdict) string {
+	switch {
+	case refusal(n) == refusedWhole:
+		return "is refused as before"
+	case b.Wire == n.Wire:
+		return "keeps " + wireWord(n)
+	}
+	return "has " + wireWord(n) + " in place of " + wireWord(b)
+}
+
+// outcome is what comes of a call that could not be made before.
+func outcome(v resolve.Verdict) string {
+	if refusal(v) != refusedNowhere {
+		return "is refused, because " + reason(v)
+	}
+	return "has " + wireWord(v)
+}
+
+// deciding names the policy that decides after the change, and the rule where one is in force; without them, those that
+// are no more.
+func (s sentence) deciding() string {
+	var now, was []string
+	for _, p := range []*api.Place{s.after.Policy, s.after.Rule} {
+		now = append(now, placeWord(p)...)
+	}
+	if len(now) > 0 {
+		return " (" + strings.Join(now, ", ") + ")"
+	}
+	for _, p := range []*api.Place{s.before.Policy, s.before.Rule} {
+		was = append(was, placeWord(p)...)
+	}
+	if len(was) > 0 {
+		return " (without " + strings.Join(was, ", ") + ")"
+	}
+	return ""
+}
+
+func placeWord(p *api.Place) []string {
+	if p == nil {
+		return nil
+	}
+	return []string{mesh.Ref{Kind: mesh.Kind(p.Kind), Namespace: p.Namespace, Name: p.Name}.String()}
+}
+
+func wireWord(v resolve.Verdict) string {
+	switch v.Wire {
+	case resolve.WireMTLS:
+		return "mutual TLS"
+	case resolve.WireTLS:
+		return "TLS that is not the mesh's"
+	case resolve.WireMixed:
+		return "mutual TLS with some endpoints alone"
+	case resolve.WireRefused:
+		return "no connection"
+	case resolve.WireUnknown:
+		return "what nobody can tell"
+	}
+	return "plaintext"
+}
+
+func serverWord(s resolve.Server) string {
+	switch s {
+	case resolve.ServerStrict:
+		return "nothing but mutual TLS"
+	case resolve.ServerPermissive:
+		return "mutual TLS and plaintext"
+	case resolve.ServerMixed:
+		return "not the same everywhere"
+	}
+	return "nothing but plaintext"
+}
+
+// reason says why a verdict comes out as it does.
+func reason(v resolve.Verdict) string {
+	if text, ok := reasons[v.Cause]; ok {
+		return text
+	}
+	switch {
+	case v.Wire == resolve.WireMTLS && v.Cause == resolve.CauseAuto:
+		return "auto mTLS starts it, and the server takes it"
+	case v.Wire == resolve.WireMTLS:
+		return "the client starts it, and the server takes it"
+	case v.Wire == resolve.WirePlaintext && v.Client == mesh.ClientDisable:
+		return "the client is told to send plaintext, and the server takes it"
+	case v.Wire == resolve.WirePlaintext:
+		return "the client sends plaintext, and the server takes it"
+	}
+	return "client and server agree"
+}
+
+// reasons are those that need not look at the wire.
+var reasons = map[resolve.Cause]string{
+	resolve.CausePlaintextStrict:   "the client sends plaintext, and the server takes nothing but mutual TLS",
+	resolve.CauseMTLSDisabled:      "the client starts mutual TLS, and the server's policy turns it off",
+	resolve.CauseMTLSNoSidecar:     "the client starts mutual TLS, and the endpoint has no sidecar to answer it",
+	resolve.CauseMTLSNotCaptured:   "the client starts mutual TLS, and the port goes past the server's sidecar",
+	resolve.CauseOneWayTLS:         "the client shows no certificate, and the server wants one",
+	resolve.CauseForeignTLS:        "the client's TLS is not the mesh's, and the server's HTTP port takes no other",
+	resolve.CauseOpaqueTLS:         "the client's TLS goes through to the application, which must speak it",
+	resolve.CauseForeignCert:       "the client shows a certificate of its own, and nothing says that the mesh signed it",
+	resolve.CauseOutsideStrict:     "without a sidecar there is no mutual TLS, and the server takes nothing else",
+	resolve.CauseHidden:            "the client's sidecar does not know the service, so plaintext passes through",
+	resolve.CauseBlocked:           "the client's sidecar refuses what is not declared (REGISTRY_ONLY)",
+	resolve.CauseUDP:               "no sidecar captures UDP",
+	resolve.CauseAmbient:           "one side is ambient, which is not judged as a sidecar",
+	resolve.CauseNoEndpoints:       "no endpoint is known, so one with a sidecar is assumed",
+	resolve.CauseNoPort:            "the service has no such port",
+	resolve.CauseNoSubset:          "the rule in force has no such subset",
+	resolve.CauseHeadlessFallback:  "the client decides once for all endpoints, and not every one is labelled for mutual TLS",
+	resolve.CauseHint:              "the server's namespace or mesh is DISABLE, so auto mTLS does not start",
+	resolve.CauseExternal:          "the service is outside the mesh, where auto mTLS does not apply",
+	resolve.CauseCredentialIgnored: "the rule names a credential that sidecars ignore, so plaintext is sent",
+	resolve.CauseServerTLS:         "the server's Sidecar ends TLS of its own on the port",
+	resolve.CauseServerIdentity:    "the client's rule names other identities than the server has",
+	resolve.CauseFarEnd:            "the client starts mutual TLS with a host outside the mesh, of which nothing is known",
+	resolve.CauseOwnTLS:            "the port is declared to carry the application's own TLS, and the mesh adds none",
+	resolve.CauseUnregistered:      "the mesh does not know the host",
+	resolve.CauseProxyPort:         "the port is the sidecar's own",
+}
