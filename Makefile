@@ -5,10 +5,10 @@ BENCHSTAT   = go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c
 FUZZTIME   ?= 30s
 
 # Packages with goroutines, and packages with fuzz targets.
-RACE = ./manifest ./yamldir ./probe ./ca ./svid ./sniff ./accesslog ./metrics ./proxy ./xdsclient ./sidecar ./xds ./local ./control ./demoapp ./meshtest ./cmd/...
+RACE = ./manifest ./yamldir ./probe ./ca ./svid ./sniff ./accesslog ./metrics ./proxy ./xdsclient ./sidecar ./xds ./local ./telemetry ./web ./control ./demoapp ./meshtest ./cmd/...
 FUZZ = ./manifest ./casefile ./ca ./sniff ./accesslog ./proxy ./xdsclient
 
-.PHONY: demo test test-capture race lint bench fuzz cross test-istio build clean
+.PHONY: demo test test-capture race lint bench fuzz cross test-istio build ui screenshots clean
 
 demo: build ## a mesh runs: to play with at a terminal, else step by step; nothing of it stays
 	if [ -t 0 ] && [ -t 1 ]; then bin/oarlock demo backyards-current; else PATH="$(CURDIR)/bin:$$PATH" examples/demo.sh; fi
@@ -40,6 +40,12 @@ test-istio: ## random meshes against Istio's own code; a module of its own, slow
 
 build: ## the command, and the sidecar that it starts, in bin/
 	go build -o bin/ ./cmd/oarlock ./cmd/oarlock-proxy
+
+ui: ## the dashboard: its checks, and its built files in web/dist anew (needs Node and npm)
+	cd web/ui && npm ci --no-audit --no-fund && npm run check && npm run build
+
+screenshots: build ## the pictures in docs/images anew, of the dashboard of a mesh that runs (needs Chromium)
+	OARLOCK_E2E_BIN="$(CURDIR)/bin" OARLOCK_SCREENSHOTS="$(CURDIR)/docs/images" go test -count=1 -v -run '^TestScreenshots$$' ./e2e
 
 clean: ## what the targets above leave behind
 	rm -rf bin
