@@ -262,6 +262,10 @@ func logPath(dir, containerName string) string {
 	return filepath.Join(dir, "logs", filepath.Base(containerName)+".log")
 }
 
+// sidecarPeriod is how often a sidecar that is ready is asked whether it still is. Its end is seen at once, without asking;
+// this is for one that hangs, and a hundred sidecars are asked on one machine.
+const sidecarPeriod = 3 * time.Second
+
 // sidecarContainer makes the sidecar a container like the others.
 func sidecarContainer(r *podRun, argv []string) *container {
 	s := r.spec.Sidecar
@@ -269,6 +273,6 @@ func sidecarContainer(r *podRun, argv []string) *container {
 	return &container{
 		pod: r, log: logPath(r.spec.Dir, mesh.SidecarContainer), policy: "Always", grace: drain, socket: s.Bootstrap.Admin.Socket,
 		spec:  containerSpec{Name: mesh.SidecarContainer, Argv: argv, Dir: filepath.Join(r.spec.Dir, mesh.SidecarContainer)},
-		check: &probeSpec{HTTP: s.Ready, Period: time.Second, Timeout: time.Second, Successes: 1, Failures: 3},
+		check: &probeSpec{HTTP: s.Ready, Period: sidecarPeriod, Timeout: time.Second, Successes: 1, Failures: 2},
 	}
 }

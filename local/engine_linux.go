@@ -429,14 +429,15 @@ func (e *engine) writeRun() error {
 	return writeJSON(e.config.Paths.run(), r)
 }
 
+// logsListed is how many seconds the list of logs is good for.
+const logsListed = 10
+
 // keepLogs keeps the logs short.
 func (e *engine) keepLogs(ctx context.Context) {
-	for sleep(ctx, time.Second) {
-		names := []string{e.config.Paths.EngineLog(), e.config.Paths.ControlLog()}
-		s, _ := e.state()
-		for _, p := range s.Pods {
-			found, _ := filepath.Glob(filepath.Join(p.Dir, "logs", "*.log"))
-			names = append(names, found...)
+	var names []string
+	for n := 0; sleep(ctx, time.Second); n++ {
+		if n%logsListed == 0 {
+			names = e.logs()
 		}
 		for _, n := range names {
 			if err := rotateLog(n, MaxLog); err != nil {
@@ -444,4 +445,14 @@ func (e *engine) keepLogs(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// logs lists the logs that there are.
+func (e *engine) logs() []string {
+	names := []string{e.config.Paths.EngineLog(), e.config.Paths.ControlLog()}
+	for _, p := range e.list() {
+		found, _ := filepath.Glob(filepath.Join(p.dir(), "logs", "*.log"))
+		names = append(names, found...)
+	}
+	return names
 }

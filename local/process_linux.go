@@ -74,6 +74,9 @@ func (s *spawner) start(r spawnRequest) error {
 // reapAdopted waits for children that this process did not start: as the subreaper it inherits those whose parent ended.
 // It runs where processes are started, so none is between its start and its place among the known.
 func (s *spawner) reapAdopted() {
+	if !someEnded() {
+		return
+	}
 	for _, pid := range children() {
 		s.mu.Lock()
 		ours := s.known[pid]
@@ -82,6 +85,14 @@ func (s *spawner) reapAdopted() {
 			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		}
 	}
+}
+
+// someEnded says whether there is any child that has ended and that nobody has waited for yet. It is asked once a second,
+// and looking through all processes of the machine for children is dear where there are many.
+func someEnded() bool {
+	var found unix.Siginfo
+	err := unix.Waitid(unix.P_ALL, 0, &found, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && found.Signo != 0
 }
 
 // close ends the thread. Every process must have ended: those that have not are killed by the kernel.
