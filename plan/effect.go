@@ -139,7 +139,11 @@ func (c *comparison) add(kind string, u user, p port, a answer) {
 	if a.has {
 		e.After = c.after.side(a.after)
 	}
-	s := sentence{kind: kind, client: e.Client, target: p.word(u.subset), a: a, gone: p.after == nil, fresh: p.before == nil,
+	word := e.Client
+	if u.client.IsZero() {
+		word = "a caller without a sidecar"
+	}
+	s := sentence{kind: kind, client: word, target: p.word(u.subset), a: a, gone: p.after == nil, fresh: p.before == nil,
 		before: &e.Before, after: &e.After}
 	e.Text = s.String()
 	c.out.Effects = append(c.out.Effects, e)

@@ -166,9 +166,18 @@ func (c *comparison) ports() []port {
 	at := map[portKey]*port{}
 	collect(c.before.resolver().Snapshot(), at, func(p *port, s *mesh.Service) { p.before = s })
 	collect(c.after.resolver().Snapshot(), at, func(p *port, s *mesh.Service) { p.after = s })
+	both := map[portKey]bool{}
+	for _, p := range at {
+		if p.before != nil && p.after != nil {
+			both[portKey{host: p.host, number: p.number}] = true
+		}
+	}
 	out := make([]port, 0, len(at))
 	for _, p := range at {
-		out = append(out, *p)
+		// One of several entries of a host that comes or goes takes nothing away: the others answer.
+		if p.before != nil && p.after != nil || !both[portKey{host: p.host, number: p.number}] {
+			out = append(out, *p)
+		}
 	}
 	slices.SortFunc(out, func(x, y port) int {
 		return cmp.Or(cmp.Compare(x.host, y.host), x.who.Compare(y.who), cmp.Compare(x.number, y.number))

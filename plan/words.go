@@ -38,9 +38,9 @@ func (s sentence) String() string {
 	case s.gone:
 		return fmt.Sprintf("%s finds no %s any more: the manifests have none.", s.client, s.target)
 	case s.fresh:
-		return fmt.Sprintf("%s is new: %s %s%s.", s.target, s.client, outcome(s.a.after), s.deciding())
+		return fmt.Sprintf("%s is new, and %s %s%s.", s.target, s.client, outcome(s.a.after, "it"), s.deciding())
 	case !s.a.had:
-		return fmt.Sprintf("%s is new: with %s it %s%s.", s.client, s.target, outcome(s.a.after), s.deciding())
+		return fmt.Sprintf("%s is new, and %s%s.", s.client, outcome(s.a.after, s.target), s.deciding())
 	}
 	return s.change() + s.deciding() + "."
 }
@@ -91,11 +91,11 @@ func keeps(b, n resolve.Verdict) string {
 }
 
 // outcome is what comes of a call that could not be made before.
-func outcome(v resolve.Verdict) string {
+func outcome(v resolve.Verdict, target string) string {
 	if refusal(v) != refusedNowhere {
-		return "is refused, because " + reason(v)
+		return "is refused by " + parts(v) + target + ": " + reason(v)
 	}
-	return "has " + wireWord(v)
+	return "has " + wireWord(v) + " with " + target
 }
 
 // deciding names the policy that decides after the change, and the rule where one is in force; without them, those that
@@ -131,7 +131,7 @@ func wireWord(v resolve.Verdict) string {
 	case resolve.WireTLS:
 		return "TLS that is not the mesh's"
 	case resolve.WireMixed:
-		return "mutual TLS with some endpoints alone"
+		return "mutual TLS in part"
 	case resolve.WireRefused:
 		return "no connection"
 	case resolve.WireUnknown:
@@ -147,7 +147,7 @@ func serverWord(s resolve.Server) string {
 	case resolve.ServerPermissive:
 		return "mutual TLS and plaintext"
 	case resolve.ServerMixed:
-		return "not the same everywhere"
+		return "other things on other endpoints"
 	}
 	return "nothing but plaintext"
 }
@@ -159,9 +159,13 @@ func reason(v resolve.Verdict) string {
 	}
 	switch {
 	case v.Wire == resolve.WireMTLS && v.Cause == resolve.CauseAuto:
-		return "auto mTLS starts it, and the server takes it"
+		return "auto mTLS starts mutual TLS, and the server takes it"
 	case v.Wire == resolve.WireMTLS:
-		return "the client starts it, and the server takes it"
+		return "the client starts mutual TLS, and the server takes it"
+	case v.Wire == resolve.WireMixed:
+		return "it is started where the endpoint is labelled for it, and plaintext is sent elsewhere"
+	case v.Wire == resolve.WirePlaintext && v.Cause == resolve.CauseAuto:
+		return "auto mTLS stays with plaintext, and the server takes it"
 	case v.Wire == resolve.WirePlaintext && v.Client == mesh.ClientDisable:
 		return "the client is told to send plaintext, and the server takes it"
 	case v.Wire == resolve.WirePlaintext:
@@ -180,7 +184,7 @@ var reasons = map[resolve.Cause]string{
 	resolve.CauseForeignTLS:        "the client's TLS is not the mesh's, and the server's HTTP port takes no other",
 	resolve.CauseOpaqueTLS:         "the client's TLS goes through to the application, which must speak it",
 	resolve.CauseForeignCert:       "the client shows a certificate of its own, and nothing says that the mesh signed it",
-	resolve.CauseOutsideStrict:     "without a sidecar there is no mutual TLS, and the server takes nothing else",
+	resolve.CauseOutsideStrict:     "it cannot speak mutual TLS, and the server takes nothing else",
 	resolve.CauseHidden:            "the client's sidecar does not know the service, so plaintext passes through",
 	resolve.CauseBlocked:           "the client's sidecar refuses what is not declared (REGISTRY_ONLY)",
 	resolve.CauseUDP:               "no sidecar captures UDP",
