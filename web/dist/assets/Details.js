@@ -1,0 +1,1 @@
+import{r as e,t}from"./index.js";var n=e();function r({mesh:e,selection:r}){return(0,n.jsx)(t,{title:r.id,sub:e})}export{r as default};

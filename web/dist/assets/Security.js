@@ -1,0 +1,1 @@
+import{n as e,r as t}from"./index.js";var n=t();function r({mesh:t}){return(0,n.jsx)(e,{title:`Security`,children:t??`all meshes`})}export{r as default};

@@ -1,0 +1,32 @@
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { login } from "./api/client";
+import { App } from "./app";
+import "./styles/tokens.css";
+import "./styles/page.css";
+import "./styles/parts.css";
+import "./styles/shell.css";
+
+/** A link has the token in its fragment, which no server and no log sees. It is exchanged for a cookie, and gone from the address. */
+async function enter(): Promise<string> {
+  const m = /[#&]token=([^&]+)/.exec(location.hash);
+  if (!m?.[1]) return "";
+  history.replaceState(null, "", location.pathname + location.search);
+  try {
+    await login(decodeURIComponent(m[1]));
+    return "";
+  } catch (e) {
+    return e instanceof Error ? e.message : String(e);
+  }
+}
+
+const root = document.getElementById("root");
+if (root) {
+  void enter().then((problem) =>
+    createRoot(root).render(
+      <StrictMode>
+        <App problem={problem} />
+      </StrictMode>,
+    ),
+  );
+}
