@@ -1,0 +1,81 @@
+package telemetry
+
+import (
+	"math"
+	"slices"
+)
+
+// A target is odd where the difference of a counter between two times is not what happened between them: it began again, or
+// the store saw it for the first time in the window and does not know what it had counted before. Its samples are read
+// one by one.
+type odd struct {
+	known bool // it had been scraped when the window began
+	lives []life
+}
+
+// life is what a scrape said of the target's beginning.
+type life struct {
+	at    int64   // of the scrape
+	began float64 // Unix time in seconds
+	nth   int     // of the target's lives seen so far
+}
+
+// addLives takes the samples of process_start_time_seconds, or of envoy_server_uptime, which falls when a life ends.
+func (o *odd) addLives(points []point, uptime bool) {
+	if len(o.lives) > 0 {
+		return
+	}
+	for i, p := range points {
+		l := life{at: p.at, began: p.value}
+		if uptime {
+			l.began = float64(p.at)/1000 - p.value
+		}
+		if i > 0 {
+			l.nth = o.lives[i-1].nth
+			if before := points[i-1].value; uptime && p.value < before || !uptime && p.value != before {
+				l.nth++
+			}
+		}
+		o.lives = append(o.lives, l)
+	}
+}
+
+// life gives what was known of the target at a time, by its last scrape until then.
+func (o *odd) life(at int64) life {
+	i, found := slices.BinarySearchFunc(o.lives, at, func(l life, at int64) int { return int(l.at - at) })
+	if !found {
+		i--
+	}
+	if i < 0 {
+		return life{began: math.Inf(-1)}
+	}
+	return o.lives[i]
+}
+
+// counted gives what a counter counted after start, in milliseconds, of samples that begin some time before it.
+func (o *odd) counted(points []point, start int64) float64 {
+	var sum float64
+	var last *point
+	for i := range points {
+		p := &points[i]
+		if p.at > start {
+			sum += o.step(last, p, start)
+		}
+		last = p
+	}
+	return sum
+}
+
+// step gives what was counted between two samples, the first of which may not be there.
+func (o *odd) step(from, to *point, start int64) float64 {
+	now := o.life(to.at)
+	switch {
+	case from == nil && (o.known || now.began*1000 > float64(start)):
+		return to.value // it began to count in the window
+	case from == nil:
+		return 0 // who knows since when
+	case to.value < from.value || now.nth != o.life(from.at).nth:
+		return to.value // again from zero
+	}
+	return to.value - from.value
+}

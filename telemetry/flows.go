@@ -1,0 +1,326 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/oarlock/oarlock/metrics"
+)
+
+// defaultWindow is that of a question without a length, for flows and for trends.
+const (
+	defaultWindow = time.Minute
+	defaultTrend  = time.Hour
+)
+
+// questions answers Flows and Trend by an asker.
+type questions struct {
+	ask      asker
+	interval func(ctx context.Context) (time.Duration, error)
+	native   bool // histograms are kept whole
+	own      bool // all targets are sidecars
+	timeout  time.Duration
+
+	flight singleflight.Group
+	mu     sync.Mutex
+	last   map[time.Duration]answer // by length of the window, for questions about now
+}
+
+func newQuestions(ask asker, opt Options) *questions {
+	return &questions{ask: ask, timeout: opt.Timeout, last: map[time.Duration]answer{}}
+}
+
+// answer is kept for a moment, since many ask the same at once.
+type answer struct {
+	observation *metrics.Observation
+	until       time.Time
+}
+
+// Flows is of [metrics.Flows]. Questions about the same length of time until now, asked within half an interval and at most
+// a second of each other, share an answer.
+func (q *questions) Flows(ctx context.Context, w metrics.Window) (*metrics.Observation, error) {
+	o, err := q.shared(ctx, w)
+	if err != nil {
+		return nil, fmt.Errorf("query flows: %w", err)
+	}
+	own := *o
+	own.Flows, own.Down = slices.Clone(o.Flows), slices.Clone(o.Down)
+	for i := range own.Flows {
+		own.Flows[i].Causes = slices.Clone(own.Flows[i].Causes)
+	}
+	return &own, nil
+}
+
+func (q *questions) shared(ctx context.Context, w metrics.Window) (*metrics.Observation, error) {
+	if !w.End.IsZero() {
+		return q.bounded(ctx, w)
+	}
+	q.mu.Lock()
+	a, ok := q.last[w.Length]
+	q.mu.Unlock()
+	if ok && time.Now().Before(a.until) {
+		return a.observation, nil
+	}
+	// One caller's patience is not another's: the query has its own.
+	c := q.flight.DoChan(w.Length.String(), func() (any, error) {
+		o, err := q.bounded(context.WithoutCancel(ctx), w)
+		if err == nil {
+			q.keep(w.Length, o)
+		}
+		return o, err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-c:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*metrics.Observation), nil
+	}
+}
+
+// keep remembers an answer. The map is bounded by forgetting what is past whenever something is added.
+func (q *questions) keep(length time.Duration, o *metrics.Observation) {
+	interval, err := q.interval(context.Background())
+	if err != nil {
+		return
+	}
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	maps.DeleteFunc(q.last, func(_ time.Duration, a answer) bool { return now.After(a.until) })
+	q.last[length] = answer{o, now.Add(min(interval/2, time.Second))}
+}
+
+func (q *questions) bounded(ctx context.Context, w metrics.Window) (*metrics.Observation, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, q.timeout, fmt.Errorf("no answer within %s", q.timeout))
+	defer cancel()
+	o, err := q.flows(ctx, w)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return o, err
+}
+
+func (q *questions) flows(ctx context.Context, w metrics.Window) (*metrics.Observation, error) {
+	interval, err := q.interval(ctx)
+	if err != nil {
+		return nil, err
+	}
+	end := w.End
+	if end.IsZero() {
+		end = time.Now()
+	}
+	end = end.Truncate(time.Millisecond)
+	length := max(orDefault(w.Length, defaultWindow), 2*interval).Truncate(time.Millisecond)
+	l := &look{questions: q, span: newSpan(length, interval), end: end}
+	if err := l.findOdd(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.count(ctx, interval); err != nil {
+		return nil, err
+	}
+	return &metrics.Observation{Flows: l.flows(), Start: end.Add(-length), End: end, Newest: l.newest, Down: l.down}, nil
+}
+
+// look is one look at a window.
+type look struct {
+	*questions
+	span
+	end   time.Time
+	odd   map[at]*odd
+	names []string // of the odd, in order
+
+	mu     sync.Mutex // guards what follows
+	grown  map[string][]track
+	p      [3]map[peers]float64 // quantiles, milliseconds
+	down   []string
+	newest time.Time
+}
+
+// quantiles are those of a Flow.
+var quantiles = [3]float64{0.5, 0.9, 0.99}
+
+func (l *look) instant(ctx context.Context, query string) ([]track, error) {
+	return l.ask.instant(ctx, query, l.end)
+}
+
+// targets collects the targets that queries name.
+func (l *look) targets(ctx context.Context, queries ...string) (map[at]float64, error) {
+	out := map[at]float64{}
+	var mu sync.Mutex
+	g, ctx := errgroup.WithContext(ctx)
+	for _, query := range queries {
+		g.Go(func() error {
+			found, err := l.instant(ctx, query)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, t := range found {
+				a := targetOf(t.labels)
+				out[a] = max(out[a], t.value())
+			}
+			return err
+		})
+	}
+	return out, g.Wait()
+}
+
+// findOdd tells which targets cannot be counted by differences.
+func (l *look) findOdd(ctx context.Context) error {
+	resets := make([]string, telling)
+	for i := range resets {
+		resets[i] = l.resets(counters[i])
+	}
+	var seen, again, known, young map[at]float64
+	g, during := errgroup.WithContext(ctx)
+	ask := func(into *map[at]float64, queries ...string) {
+		g.Go(func() (err error) { *into, err = l.targets(during, queries...); return err })
+	}
+	ask(&seen, resets...)
+	ask(&again, l.restarts())
+	ask(&known, l.known())
+	ask(&young, l.young())
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	l.odd = map[at]*odd{}
+	for a, fell := range seen {
+		_, restarted := again[a]
+		_, wasThere := known[a]
+		_, isNew := young[a]
+		if restarted || fell > 0 || !wasThere && !isNew {
+			l.odd[a] = &odd{known: wasThere}
+			l.names = append(l.names, a.instance)
+		}
+	}
+	slices.Sort(l.names)
+	l.names = slices.Compact(l.names)
+	return l.findLives(ctx)
+}
+
+// findLives asks when the odd targets began.
+func (l *look) findLives(ctx context.Context) error {
+	if len(l.odd) == 0 {
+		return nil
+	}
+	for _, series := range []string{processStart, envoyUptime} {
+		found, err := l.instant(ctx, l.samples(series, l.names))
+		if err != nil {
+			return err
+		}
+		for _, t := range found {
+			if o := l.odd[targetOf(t.labels)]; o != nil {
+				o.addLives(t.points, series == envoyUptime)
+			}
+		}
+	}
+	return nil
+}
+
+// count asks for everything that a flow is made of.
+func (l *look) count(ctx context.Context, interval time.Duration) error {
+	l.grown = map[string][]track{}
+	g, ctx := errgroup.WithContext(ctx)
+	for i, quantile := range quantiles {
+		l.p[i] = map[peers]float64{}
+		g.Go(func() error { return l.quantile(ctx, i, quantile) })
+	}
+	for _, c := range counters {
+		g.Go(func() error { return l.counter(ctx, c) })
+	}
+	g.Go(func() error { return l.findDown(ctx) })
+	g.Go(func() error { return l.findNewest(ctx, interval) })
+	return g.Wait()
+}
+
+// counter asks how much one grew.
+func (l *look) counter(ctx context.Context, name string) error {
+	grown, err := l.instant(ctx, l.grew(name, instances("!~", l.names), labelsOf(name)))
+	if err != nil {
+		return err
+	}
+	if len(l.names) > 0 {
+		one, err := l.oneByOne(ctx, name)
+		if err != nil {
+			return err
+		}
+		grown = append(grown, one...)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.grown[name] = grown
+	return nil
+}
+
+// oneByOne counts a counter of the odd targets.
+func (l *look) oneByOne(ctx context.Context, name string) ([]track, error) {
+	found, err := l.instant(ctx, l.samples(name, l.names))
+	if err != nil {
+		return nil, err
+	}
+	start := l.end.Add(-l.window).UnixMilli()
+	var grown []track
+	for _, t := range found {
+		o := l.odd[targetOf(t.labels)]
+		if o == nil {
+			o = &odd{} // seen by this counter alone
+		}
+		if n := o.counted(t.points, start); n > 0 {
+			grown = append(grown, track{labels: t.labels, points: []point{{at: l.end.UnixMilli(), value: n}}})
+		}
+	}
+	return grown, nil
+}
+
+func (l *look) quantile(ctx context.Context, i int, q float64) error {
+	queries := []string{l.span.quantile(q, instances("!~", l.names), l.native)}
+	if len(l.names) > 0 {
+		queries = append(queries, l.roughQuantile(q, instances("=~", l.names), l.native))
+	}
+	for _, query := range queries {
+		found, err := l.instant(ctx, query)
+		if err != nil {
+			return err
+		}
+		for _, t := range found {
+			k := peersOf(t.labels)
+			if _, ok := l.p[i][k]; !ok && !math.IsNaN(t.value()) && !math.IsInf(t.value(), 0) {
+				l.p[i][k] = t.value()
+			}
+		}
+	}
+	return nil
+}
+
+func (l *look) findDown(ctx context.Context) error {
+	found, err := l.instant(ctx, l.span.down(l.own))
+	if err != nil {
+		return err
+	}
+	for _, t := range found {
+		if name := t.labels.Get("instance"); !slices.Contains(l.down, name) {
+			l.down = append(l.down, name)
+		}
+	}
+	slices.SortFunc(l.down, strings.Compare)
+	return nil
+}
+
+func (l *look) findNewest(ctx context.Context, interval time.Duration) error {
+	found, err := l.instant(ctx, l.span.newest(interval))
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	l.newest = time.UnixMilli(int64(found[0].value() * 1000))
+	return nil
+}

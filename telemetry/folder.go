@@ -1,0 +1,216 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/fileutil"
+)
+
+// What is in a store's folder.
+const (
+	lockFile  = "lock"
+	database  = "db"
+	setAside  = "db.aside" // what could not be read, or is of a time that has not come; there is at most one
+	asideNote = "WHY.txt"
+)
+
+// blockTime is how much time a block on disk covers before it is merged with others. What is younger, up to one and a half
+// of it, is in memory and in the write-ahead log, and does not go by size.
+const blockTime = 15 * time.Minute
+
+// clockSlack is how far ahead of the clock the newest sample may be before it is of another time.
+const clockSlack = time.Minute
+
+var errClosed = errors.New("the store is closed")
+
+// folder is a database on disk that can be exchanged for an empty one while it is in use.
+type folder struct {
+	path string
+	opt  Options
+	lock fileutil.Releaser
+
+	mu      sync.RWMutex // held for reading while the database is in use
+	db      *tsdb.DB     // nil once closed
+	problem string       // what happened to the folder, for people
+}
+
+func openFolder(opt Options) (*folder, error) {
+	if err := os.MkdirAll(opt.Folder, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(opt.Folder, 0o700); err != nil {
+		return nil, err
+	}
+	lock, _, err := fileutil.Flock(filepath.Join(opt.Folder, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("another process uses %s: %w", opt.Folder, err)
+	}
+	f := &folder{path: opt.Folder, opt: opt, lock: lock}
+	if err := f.open(); err != nil {
+		err = f.startOver("it could not be read: " + err.Error())
+		if err != nil {
+			return nil, errors.Join(err, lock.Release())
+		}
+	}
+	return f, nil
+}
+
+// open opens the database. The database repairs the end of its log by itself.
+func (f *folder) open() (err error) {
+	// A broken file may lead anywhere in code that trusts it.
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	o := tsdb.DefaultOptions()
+	o.NoLockfile = true // ours covers more
+	o.RetentionDuration = f.opt.Retention.Milliseconds()
+	o.MaxBytes = f.opt.MaxBytes
+	o.MinBlockDuration = blockTime.Milliseconds()
+	o.MaxBlockDuration = max(f.opt.Retention/10, blockTime).Milliseconds()
+	o.WALSegmentSize = 16 << 20
+	o.StripeSize = 1 << 10 // for a hundred thousand series, not for millions
+	db, err := tsdb.Open(filepath.Join(f.path, database), f.logger(), prometheus.NewRegistry(), o, nil)
+	if err != nil {
+		return err
+	}
+	if newest := db.Head().MaxTime(); newest > time.Now().Add(clockSlack).UnixMilli() {
+		return errors.Join(f.ahead(newest), db.Close())
+	}
+	f.db = db
+	return nil
+}
+
+func (f *folder) logger() *slog.Logger { return slog.New(newSeldom(f.opt.Logger.Handler())) }
+
+func (f *folder) ahead(newest int64) error {
+	return fmt.Errorf("it has samples of %s, and by the clock that is to come", time.UnixMilli(newest).UTC().Format(time.RFC3339))
+}
+
+// startOver sets the database aside and opens an empty one. What was set aside before is removed.
+func (f *folder) startOver(why string) error {
+	old, aside := filepath.Join(f.path, database), filepath.Join(f.path, setAside)
+	if err := os.RemoveAll(aside); err != nil {
+		return err
+	}
+	if err := os.Rename(old, aside); err != nil {
+		return err
+	}
+	now := time.Now()
+	text := fmt.Sprintf("%s: %s was set aside and an empty database begun in its place, because %s.\n"+
+		"Nothing reads this folder. It may be deleted.\n", now.Format(time.RFC3339), database, why)
+	if err := os.WriteFile(filepath.Join(aside, asideNote), []byte(text), 0o600); err != nil {
+		f.opt.Logger.Warn("write note", "error", err)
+	}
+	f.opt.Logger.Warn("telemetry database set aside", "folder", aside, "why", why)
+	if err := f.open(); err != nil {
+		return err
+	}
+	f.problem = fmt.Sprintf("what was seen before %s is set aside in %s: %s", now.Format("2006-01-02 15:04:05"), aside, why)
+	return nil
+}
+
+// watchClock exchanges the database where its newest sample is ahead of the clock: it would take no sample until then.
+func (f *folder) watchClock() {
+	f.mu.RLock()
+	db := f.db
+	newest := int64(0)
+	if db != nil {
+		newest = db.Head().MaxTime()
+	}
+	f.mu.RUnlock()
+	if newest <= time.Now().Add(clockSlack).UnixMilli() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.db == nil {
+		return
+	}
+	if err := f.db.Close(); err != nil {
+		f.opt.Logger.Warn("close telemetry database", "error", err)
+	}
+	f.db = nil
+	if err := f.startOver(f.ahead(newest).Error()); err != nil {
+		f.problem = "the database could not be exchanged: " + err.Error()
+		f.opt.Logger.Error("start over", "error", err)
+	}
+}
+
+func (f *folder) close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lock == nil {
+		return nil
+	}
+	var err error
+	if f.db != nil {
+		err = f.db.Close()
+	}
+	err = errors.Join(err, f.lock.Release())
+	f.db, f.lock = nil, nil
+	return err
+}
+
+// use gives the database and keeps it open until release.
+func (f *folder) use() (db *tsdb.DB, release func(), err error) {
+	f.mu.RLock()
+	if f.db == nil {
+		f.mu.RUnlock()
+		return nil, nil, errClosed
+	}
+	return f.db, sync.OnceFunc(f.mu.RUnlock), nil
+}
+
+// AppenderV2 is of storage.AppendableV2, for the scrapes.
+func (f *folder) AppenderV2(ctx context.Context) storage.AppenderV2 {
+	db, release, err := f.use()
+	if err != nil {
+		return nowhere{}
+	}
+	return &appender{db.AppenderV2(ctx), release}
+}
+
+type appender struct {
+	storage.AppenderV2
+	release func()
+}
+
+// Commit is of storage.AppenderV2.
+func (a *appender) Commit() error {
+	defer a.release()
+	return a.AppenderV2.Commit()
+}
+
+// Rollback is of storage.AppenderV2.
+func (a *appender) Rollback() error {
+	defer a.release()
+	return a.AppenderV2.Rollback()
+}
+
+// nowhere is for scrapes that end after the store.
+type nowhere struct{}
+
+// Append is of storage.AppenderV2.
+func (nowhere) Append(storage.SeriesRef, labels.Labels, int64, int64, float64, *histogram.Histogram, *histogram.FloatHistogram, storage.AppendV2Options) (storage.SeriesRef, error) {
+	return 0, errClosed
+}
+
+// Commit is of storage.AppenderV2.
+func (nowhere) Commit() error { return errClosed }
+
+// Rollback is of storage.AppenderV2.
+func (nowhere) Rollback() error { return nil }

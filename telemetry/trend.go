@@ -1,0 +1,220 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oarlock/oarlock/metrics"
+)
+
+// maxPoints is how many points a trend has at most.
+const maxPoints = 500
+
+// edgeLabels tell an edge by whoever reports it.
+const edgeLabels = "source_workload, source_workload_namespace, destination_workload, destination_workload_namespace, destination_service"
+
+// rise asks how much each series of a counter grew, as of each point. It is the difference of its values; where it fell,
+// what Prometheus makes of it; and where it is new, all of it, if its target was scraped before.
+func (s span) rise(counter, matcher string) string {
+	now := "last_over_time(" + counter + matcher + "[" + s.whole() + "])"
+	before := "last_over_time(" + counter + matcher + s.before() + ")"
+	return "((" + now + " - " + before + ") >= 0 or (" + now + " unless " + before + ") and on (job, instance) (" + s.known() + " or " +
+		s.young() + ") or increase(" + counter + matcher + "[" + duration(s.window) + "]))"
+}
+
+// total asks for the sum over edges, each as the side counted it that counted more.
+func (s span) total(counter string, matchers []string) string {
+	return "sum(max by (" + edgeLabels + ") (sum by (reporter, " + edgeLabels + ") (" + s.rise(counter, braces(matchers)) + ")))"
+}
+
+// secured asks for the sum by security: as destinations say, and on edges that none reports, as sources know.
+func (s span) secured(istio, own string, matchers []string) string {
+	seen := "sum by (" + edgeLabels + ", security) (label_replace(" +
+		s.rise(istio, braces(append(matchers, `reporter="destination"`))) +
+		`, "security", "$1", "connection_security_policy", "(.*)"))`
+	known := "sum by (" + edgeLabels + ", security) (" + s.rise(own, braces(append(matchers, `reporter="source"`))) + ")"
+	return "sum by (security) (" + seen + " or (" + known + " unless on (" + edgeLabels + ") " + seen + "))"
+}
+
+// watched asks whether anything was scraped.
+func (s span) watched() string {
+	return "group(last_over_time(" + sidecars + "[" + duration(s.window) + "]))"
+}
+
+func braces(matchers []string) string {
+	if len(matchers) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(matchers, ", ") + "}"
+}
+
+// selection gives the matchers of a question.
+func selection(t metrics.TrendQuery) []string {
+	var out []string
+	for _, m := range []struct{ label, value string }{
+		{"destination_workload_namespace", t.Namespace}, {"destination_service", t.Service}, {"destination_workload", t.Workload},
+	} {
+		if m.value != "" {
+			out = append(out, m.label+"="+quote(m.value))
+		}
+	}
+	return out[:len(out):len(out)]
+}
+
+// Trend is of [metrics.Flows]. A step is at least two intervals, and as long as it takes for 500 points.
+func (q *questions) Trend(ctx context.Context, t metrics.TrendQuery) (*metrics.Trend, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, q.timeout, fmt.Errorf("no answer within %s", q.timeout))
+	defer cancel()
+	out, err := q.trend(ctx, t)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("query flows: %w", err)
+	}
+	return out, nil
+}
+
+func (q *questions) trend(ctx context.Context, t metrics.TrendQuery) (*metrics.Trend, error) {
+	interval, err := q.interval(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := points(t, interval)
+	s := newSpan(at.step, interval)
+	only := selection(t)
+	wrong := []string{`response_code=~"0|5.."`, `response_code!~"0|5..", grpc_response_status!~"|0|unknown"`}
+	c := &curve{steps: at}
+	g, ctx := errgroup.WithContext(ctx)
+	ask := func(query string, into *[]float64) {
+		g.Go(func() (err error) { *into, err = c.one(ctx, q.ask, query); return err })
+	}
+	var watched, requests, code, status, connections, failed []float64
+	ask(s.watched(), &watched)
+	ask(s.total(istioRequests, only), &requests)
+	ask(s.total(istioRequests, append(only, wrong[0])), &code)
+	ask(s.total(istioRequests, append(only, wrong[1])), &status)
+	ask(s.total(istioConnections, only), &connections)
+	ask(s.total(ownFailures, only), &failed)
+	var secured [2]map[string][]float64
+	for i, names := range [2][2]string{{istioRequests, ownRequests}, {istioConnections, ownConnections}} {
+		g.Go(func() (err error) {
+			secured[i], err = c.by(ctx, q.ask, s.secured(names[0], names[1], only), "security")
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	out := &metrics.Trend{Times: c.times()}
+	out.Requests, out.Errors = c.rates(watched, requests), c.rates(watched, code, status)
+	out.Connections, out.Failures = c.rates(watched, connections), c.rates(watched, failed)
+	out.MTLS = c.share(secured[:])
+	return out, nil
+}
+
+// points spaces out the points of an answer.
+func points(t metrics.TrendQuery, interval time.Duration) steps {
+	end := t.End
+	if end.IsZero() {
+		end = time.Now()
+	}
+	end = end.Truncate(time.Millisecond)
+	length := max(orDefault(t.Length, defaultTrend), 2*interval)
+	step := max(t.Step, 2*interval, length/maxPoints+1).Truncate(time.Millisecond)
+	if length/step >= maxPoints {
+		step += time.Millisecond
+	}
+	n := max(length/step, 1)
+	return steps{start: end.Add(-(n - 1) * step), end: end, step: step}
+}
+
+// curve puts answers on the points.
+type curve struct{ steps }
+
+func (c *curve) len() int { return int(c.end.Sub(c.start)/c.step) + 1 }
+
+func (c *curve) times() []time.Time {
+	out := make([]time.Time, c.len())
+	for i := range out {
+		out[i] = c.start.Add(time.Duration(i) * c.step)
+	}
+	return out
+}
+
+func (c *curve) blank() []float64 {
+	out := make([]float64, c.len())
+	for i := range out {
+		out[i] = math.NaN()
+	}
+	return out
+}
+
+// by asks for series that one label tells apart.
+func (c *curve) by(ctx context.Context, ask asker, query, label string) (map[string][]float64, error) {
+	found, err := ask.overTime(ctx, query, c.steps)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]float64{}
+	for _, t := range found {
+		values := c.blank()
+		for _, p := range t.points {
+			if i := int((p.at - c.start.UnixMilli()) / c.step.Milliseconds()); i >= 0 && i < len(values) {
+				values[i] = p.value
+			}
+		}
+		out[t.labels.Get(label)] = values
+	}
+	return out, nil
+}
+
+func (c *curve) one(ctx context.Context, ask asker, query string) ([]float64, error) {
+	found, err := c.by(ctx, ask, query, "")
+	if err != nil || len(found) == 0 {
+		return c.blank(), err
+	}
+	return found[""], nil
+}
+
+// rates sums up, per second. Nothing seen while somebody watched is zero.
+func (c *curve) rates(watched []float64, all ...[]float64) []float64 {
+	out := c.blank()
+	for i := range out {
+		var sum float64
+		var any bool
+		for _, values := range all {
+			if !math.IsNaN(values[i]) {
+				sum, any = sum+values[i], true
+			}
+		}
+		if any || !math.IsNaN(watched[i]) {
+			out[i] = sum / c.step.Seconds()
+		}
+	}
+	return out
+}
+
+// share gives that of mutual TLS.
+func (c *curve) share(all []map[string][]float64) []float64 {
+	out := c.blank()
+	for i := range out {
+		var n [2]float64
+		for _, values := range all {
+			for j, s := range []metrics.Security{metrics.SecurityMutualTLS, metrics.SecurityNone} {
+				if v := values[s.String()]; v != nil && !math.IsNaN(v[i]) {
+					n[j] += v[i]
+				}
+			}
+		}
+		if sum := n[0] + n[1]; sum > 0 {
+			out[i] = n[0] / sum
+		}
+	}
+	return out
+}
