@@ -130,7 +130,7 @@ func TestWords(t *testing.T) {
 	if len(seen) != 4 {
 		t.Errorf("servers read %v", seen)
 	}
-	if got := keeps(resolve.Verdict{Wire: resolve.WireMTLS}, resolve.Verdict{Wire: resolve.WireTLS}); got != "has TLS that is not the mesh's in place of mutual TLS" {
+	if got := keeps(resolve.Verdict{Wire: resolve.WireMTLS}, resolve.Verdict{Wire: resolve.WireTLS}); got != "has TLS that is not the mesh's in place of mTLS" {
 		t.Errorf("keeps: %q", got)
 	}
 	some := resolve.Verdict{Status: resolve.StatusConflict, Wire: resolve.WireMixed}

@@ -127,11 +127,11 @@ func placeWord(p *api.Place) []string {
 func wireWord(v resolve.Verdict) string {
 	switch v.Wire {
 	case resolve.WireMTLS:
-		return "mutual TLS"
+		return "mTLS"
 	case resolve.WireTLS:
 		return "TLS that is not the mesh's"
 	case resolve.WireMixed:
-		return "mutual TLS in part"
+		return "mTLS in part"
 	case resolve.WireRefused:
 		return "no connection"
 	case resolve.WireUnknown:
@@ -143,9 +143,9 @@ func wireWord(v resolve.Verdict) string {
 func serverWord(s resolve.Server) string {
 	switch s {
 	case resolve.ServerStrict:
-		return "nothing but mutual TLS"
+		return "nothing but mTLS"
 	case resolve.ServerPermissive:
-		return "mutual TLS and plaintext"
+		return "mTLS and plaintext"
 	case resolve.ServerMixed:
 		return "other things on other endpoints"
 	}
@@ -159,9 +159,9 @@ func reason(v resolve.Verdict) string {
 	}
 	switch {
 	case v.Wire == resolve.WireMTLS && v.Cause == resolve.CauseAuto:
-		return "auto mTLS starts mutual TLS, and the server takes it"
+		return "auto mTLS starts mTLS, and the server takes it"
 	case v.Wire == resolve.WireMTLS:
-		return "the client starts mutual TLS, and the server takes it"
+		return "the client starts mTLS, and the server takes it"
 	case v.Wire == resolve.WireMixed:
 		return "it is started where the endpoint is labelled for it, and plaintext is sent elsewhere"
 	case v.Wire == resolve.WirePlaintext && v.Cause == resolve.CauseAuto:
@@ -176,15 +176,15 @@ func reason(v resolve.Verdict) string {
 
 // reasons are those that need not look at the wire.
 var reasons = map[resolve.Cause]string{
-	resolve.CausePlaintextStrict:   "the client sends plaintext, and the server takes nothing but mutual TLS",
-	resolve.CauseMTLSDisabled:      "the client starts mutual TLS, and the server's policy turns it off",
-	resolve.CauseMTLSNoSidecar:     "the client starts mutual TLS, and the endpoint has no sidecar to answer it",
-	resolve.CauseMTLSNotCaptured:   "the client starts mutual TLS, and the port goes past the server's sidecar",
+	resolve.CausePlaintextStrict:   "the client sends plaintext, and the server takes nothing but mTLS",
+	resolve.CauseMTLSDisabled:      "the client starts mTLS, and the server's policy turns it off",
+	resolve.CauseMTLSNoSidecar:     "the client starts mTLS, and the endpoint has no sidecar to answer it",
+	resolve.CauseMTLSNotCaptured:   "the client starts mTLS, and the port goes past the server's sidecar",
 	resolve.CauseOneWayTLS:         "the client shows no certificate, and the server wants one",
 	resolve.CauseForeignTLS:        "the client's TLS is not the mesh's, and the server's HTTP port takes no other",
 	resolve.CauseOpaqueTLS:         "the client's TLS goes through to the application, which must speak it",
 	resolve.CauseForeignCert:       "the client shows a certificate of its own, and nothing says that the mesh signed it",
-	resolve.CauseOutsideStrict:     "it cannot speak mutual TLS, and the server takes nothing else",
+	resolve.CauseOutsideStrict:     "it cannot speak mTLS, and the server takes nothing else",
 	resolve.CauseHidden:            "the client's sidecar does not know the service, so plaintext passes through",
 	resolve.CauseBlocked:           "the client's sidecar refuses what is not declared (REGISTRY_ONLY)",
 	resolve.CauseUDP:               "no sidecar captures UDP",
@@ -192,13 +192,13 @@ var reasons = map[resolve.Cause]string{
 	resolve.CauseNoEndpoints:       "no endpoint is known, so one with a sidecar is assumed",
 	resolve.CauseNoPort:            "the service has no such port",
 	resolve.CauseNoSubset:          "the rule in force has no such subset",
-	resolve.CauseHeadlessFallback:  "the client decides once for all endpoints, and not every one is labelled for mutual TLS",
+	resolve.CauseHeadlessFallback:  "the client decides once for all endpoints, and not every one is labelled for mTLS",
 	resolve.CauseHint:              "the server's namespace or mesh is DISABLE, so auto mTLS does not start",
 	resolve.CauseExternal:          "the service is outside the mesh, where auto mTLS does not apply",
 	resolve.CauseCredentialIgnored: "the rule names a credential that sidecars ignore, so plaintext is sent",
 	resolve.CauseServerTLS:         "the server's Sidecar ends TLS of its own on the port",
 	resolve.CauseServerIdentity:    "the client's rule names other identities than the server has",
-	resolve.CauseFarEnd:            "the client starts mutual TLS with a host outside the mesh, of which nothing is known",
+	resolve.CauseFarEnd:            "the client starts mTLS with a host outside the mesh, of which nothing is known",
 	resolve.CauseOwnTLS:            "the port is declared to carry the application's own TLS, and the mesh adds none",
 	resolve.CauseUnregistered:      "the mesh does not know the host",
 	resolve.CauseProxyPort:         "the port is the sidecar's own",
