@@ -189,6 +189,7 @@ func (u *Upstream) statistics() []statistic {
 		{"upstream_cx_none_healthy", untyped, float64(u.NoHealthy.Value())},
 		{"upstream_rq_total", counter, float64(u.Requests.Value())},
 		{"upstream_rq_active", gauge, float64(u.ActiveRequests.Value())},
+		{"upstream_rq_pending_active", gauge, float64(u.Pending.Value())},
 		{"upstream_rq_retry", untyped, float64(u.Retries.Value())},
 		{"upstream_rq_timeout", untyped, float64(u.Timeouts.Value())},
 		{"upstream_rq_pending_overflow", untyped, float64(u.PendingOverflow.Value())},

@@ -100,6 +100,7 @@ var allSeries = []series{
 	{"envoy_cluster_upstream_cx_none_healthy", untyped, "Times that there was no healthy endpoint.", clusterLabel},
 	{"envoy_cluster_upstream_rq_total", counter, "Requests.", clusterLabel},
 	{"envoy_cluster_upstream_rq_active", gauge, "Requests under way.", clusterLabel},
+	{"envoy_cluster_upstream_rq_pending_active", gauge, "Requests that have no connection yet, now.", clusterLabel},
 	{"envoy_cluster_upstream_rq_retry", untyped, "Retries.", clusterLabel},
 	{"envoy_cluster_upstream_rq_timeout", untyped, "Requests that took too long.", clusterLabel},
 	{"envoy_cluster_upstream_rq_pending_overflow", untyped, "Requests that the circuit breaker refused.", clusterLabel},

@@ -97,6 +97,7 @@ type Upstream struct {
 
 	Requests       Counter // upstream_rq_total
 	ActiveRequests Gauge   // upstream_rq_active
+	Pending        Gauge   // upstream_rq_pending_active: without a connection yet
 	Retries        Counter // upstream_rq_retry
 	Timeouts       Counter // upstream_rq_timeout
 	// Overflow counts what circuit breakers refused: connections, waiting requests, requests, retries.

@@ -22,8 +22,9 @@ type cluster struct {
 	members atomic.Pointer[[]*endpoint]
 	turn    atomic.Uint32 // of round robin
 
-	mu       sync.Mutex // guards original
+	mu       sync.Mutex // guards what follows
 	original map[netip.AddrPort]*endpoint
+	retired  bool // not in force any more: what a late request brings is closed after it
 
 	cancel context.CancelFunc // of the DNS loop; nil without one
 }
@@ -37,6 +38,7 @@ type clusterCore struct {
 	limits  Limits
 
 	connections, requests, retries atomic.Int64
+	queue                          queue
 
 	stats *metrics.Upstream
 	tls   *metrics.TLSStats
@@ -72,14 +74,17 @@ func (p *Proxy) compileCluster(c *Cluster, old *cluster) (*cluster, error) {
 		}
 		out.core = core
 	}
-	var members []*endpoint
+	var members, before []*endpoint
+	if old != nil && old.core == out.core {
+		before = *old.members.Load()
+	}
 	switch {
 	case c.Discovery == Static || c.Discovery == EDS:
 		for i := range c.Endpoints {
-			members = append(members, out.member(&c.Endpoints[i], old))
+			members = append(members, out.member(&c.Endpoints[i], c.Endpoints[i].Address, before))
 		}
-	case old != nil && old.core == out.core:
-		members = *old.members.Load() // until the names are looked up
+	default:
+		members = before // until the names are looked up
 	}
 	out.members.Store(&members)
 	return out, nil
@@ -121,18 +126,29 @@ func (p *Proxy) newCore(c *Cluster) (*clusterCore, error) {
 	return core, nil
 }
 
-// member gives the running endpoint for a configured one: that of the cluster before, where it is the same.
-func (c *cluster) member(e *Endpoint, old *cluster) *endpoint {
-	if old != nil && old.core == c.core {
-		for _, have := range *old.members.Load() {
-			if have.config.Address == e.Address && reflect.DeepEqual(have.config.Labels, e.Labels) && !have.gone.Load() {
-				if have.config.Weight == e.Weight && have.config.Down == e.Down && have.workload == e.Workload && have.config.Priority == e.Priority {
-					return have
-				}
+// member gives the running endpoint for a configured one: one of those before, where it is the same.
+func (c *cluster) member(e *Endpoint, at netip.AddrPort, before []*endpoint) *endpoint {
+	for _, have := range before {
+		if have.address == at {
+			if out := have.as(e); out != nil {
+				return out
 			}
 		}
 	}
-	return newEndpoint(c.core, e, e.Address)
+	return newEndpoint(c.core, e, at)
+}
+
+// closeBut closes endpoints, but for those that go on in others.
+func closeBut(old, next []*endpoint) {
+	kept := make(map[*backend]bool, len(next))
+	for _, e := range next {
+		kept[e.backend] = true
+	}
+	for _, e := range old {
+		if !kept[e.backend] {
+			e.close()
+		}
+	}
 }
 
 // start begins what the clusters of a state do by themselves, and ends what only the state before needed.
@@ -161,19 +177,14 @@ func (c *cluster) retire(next *cluster) {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	kept := map[*endpoint]bool{}
+	var kept []*endpoint
 	if next != nil {
-		for _, e := range *next.members.Load() {
-			kept[e] = true
-		}
-	}
-	for _, e := range *c.members.Load() {
-		if !kept[e] {
-			e.close()
-		}
+		kept = *next.members.Load()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.retired = true
+	closeBut(*c.members.Load(), kept)
 	for _, e := range c.original {
 		e.close()
 	}
@@ -204,10 +215,14 @@ func (c *cluster) originalEndpoint(at netip.AddrPort) *endpoint {
 		e.used.Store(time.Now().UnixNano())
 		return e
 	}
+	e := newEndpoint(c.core, &Endpoint{Address: at}, at)
+	if c.retired {
+		e.close()
+		return e
+	}
 	if len(c.original) >= maxOriginal {
 		c.forget()
 	}
-	e := newEndpoint(c.core, &Endpoint{Address: at}, at)
 	e.used.Store(time.Now().UnixNano())
 	c.original[at] = e
 	return e

@@ -297,11 +297,11 @@ func TestClusterReuse(t *testing.T) {
 		{"one less", func(c *Cluster) { c.Endpoints = c.Endpoints[1:] }, false, true, []bool{false, true}},
 		{"another order", func(c *Cluster) { slices.Reverse(c.Endpoints) }, false, true, []bool{true, true}},
 		{"none", func(c *Cluster) { c.Endpoints = nil }, false, true, []bool{false, false}},
-		{"one is down", func(c *Cluster) { c.Endpoints[0].Down = true }, false, true, []bool{false, true}},
-		{"a weight", func(c *Cluster) { c.Endpoints[0].Weight = 7 }, false, true, []bool{false, true}},
+		{"one is down", func(c *Cluster) { c.Endpoints[0].Down = true }, false, true, []bool{true, true}},
+		{"a weight", func(c *Cluster) { c.Endpoints[0].Weight = 7 }, false, true, []bool{true, true}},
 		{"a label", func(c *Cluster) { c.Endpoints[1].Labels = nil }, false, true, []bool{true, false}},
 		{"a workload", func(c *Cluster) { c.Endpoints[1].Workload = Peer{Workload: "w"} }, false, true, []bool{true, false}},
-		{"a priority", func(c *Cluster) { c.Endpoints[1].Priority = 1 }, false, true, []bool{true, false}},
+		{"a priority", func(c *Cluster) { c.Endpoints[1].Priority = 1 }, false, true, []bool{true, true}},
 		{"a port", func(c *Cluster) { c.Endpoints[0].Address = netip.MustParseAddrPort("10.0.0.1:81") }, false, true, []bool{false, true}},
 		{"the balancer", func(c *Cluster) { c.Balancer = Random }, false, false, []bool{false, false}},
 		{"a limit", func(c *Cluster) { c.Limits.Connections = 5 }, false, false, []bool{false, false}},
@@ -319,7 +319,7 @@ func TestClusterReuse(t *testing.T) {
 				t.Errorf("the same = %v, its core = %v, want %v, %v", now == old, now.core == old.core, c.same, c.core)
 			}
 			for i, e := range before {
-				kept := slices.Contains(*now.members.Load(), e)
+				kept := slices.ContainsFunc(*now.members.Load(), func(m *endpoint) bool { return m.backend == e.backend })
 				if kept != c.members[i] || e.gone.Load() == kept {
 					t.Errorf("endpoint %d: kept = %v, closed = %v, want kept = %v", i+1, kept, e.gone.Load(), c.members[i])
 				}
@@ -420,7 +420,7 @@ func TestConnectionLimit(t *testing.T) {
 	e := (*c.members.Load())[0]
 	var open []*upstream
 	for range 3 {
-		u, err := e.dial(t.Context(), nil)
+		u, err := e.dialStream(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -431,18 +431,18 @@ func TestConnectionLimit(t *testing.T) {
 	if e != (*c.members.Load())[1] {
 		t.Fatal("the endpoint is another")
 	}
-	if _, err := e.dial(t.Context(), nil); err == nil || err.Flags != accesslog.UpstreamOverflow || err.Error() != "overflow" {
+	if _, err := e.dialStream(t.Context()); err == nil || err.Flags != accesslog.UpstreamOverflow || err.Error() != "overflow" {
 		t.Errorf("a fourth connection: %v", err)
 	}
 	open[0].close()
 	open[0].close()
-	u, err := e.dial(t.Context(), nil)
+	u, err := e.dialStream(t.Context())
 	if err != nil {
 		t.Errorf("after one was closed: %v", err)
 	} else {
 		open = append(open, u)
 	}
-	if _, err := e.dial(t.Context(), nil); err == nil {
+	if _, err := e.dialStream(t.Context()); err == nil {
 		t.Error("closing twice frees two places")
 	}
 	for _, u := range open {
@@ -476,7 +476,7 @@ func TestConnectErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, in := running(t, &Cluster{Name: "c", ConnectTimeout: 100 * time.Millisecond, TLS: c.tls, Endpoints: []Endpoint{{Address: c.at}}})
 			e := (*in.members.Load())[0]
-			_, err := e.dial(t.Context(), nil)
+			_, err := e.dialStream(t.Context())
 			if err == nil || err.Reason != c.reason || err.Flags != accesslog.UpstreamConnectionFailure || err.Unwrap() == nil {
 				t.Errorf("error %+v, want %s", err, c.reason)
 			}
@@ -492,7 +492,7 @@ func TestOriginalDestinations(t *testing.T) {
 	at := listen(t)
 	p, c := running(t, &Cluster{Name: "c", Discovery: OriginalDst})
 	kept := c.pick(at, nil)
-	u, err := kept.dial(t.Context(), nil)
+	u, err := kept.dialStream(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -521,6 +521,11 @@ func TestOriginalDestinations(t *testing.T) {
 	if e := p.state.Load().clusters["c"].pick(at, nil); e.address.Port() != 8080 {
 		t.Errorf("OriginalPort: %v", e.address)
 	}
+	for range 2 {
+		if e := c.pick(netip.MustParseAddrPort("10.9.9.9:80"), nil); e == nil || !e.gone.Load() || !e.pool.closed {
+			t.Error("a late request finds no endpoint, or one that stays")
+		}
+	}
 }
 
 // The first socket whose labels an endpoint has is its; an empty one takes all, and without any it is the cluster's.
@@ -533,9 +538,9 @@ func TestSockets(t *testing.T) {
 	})})
 	var got []string
 	for _, e := range *c.members.Load() {
-		got = append(got, fmt.Sprintf("%s %q", e.socket.name, e.tlsName()))
+		got = append(got, fmt.Sprintf("%s %t", e.socket.name, e.socket.tls != nil))
 	}
-	want := []string{`default "default"`, `plain ""`, `both "both"`, `default "default"`, `default "default"`}
+	want := []string{"default true", "plain false", "both true", "default true", "default true"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

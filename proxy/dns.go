@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 )
@@ -49,36 +48,28 @@ func (c *cluster) lookUpOnce(ctx context.Context) {
 		}
 		for _, a := range addresses {
 			at := netip.AddrPortFrom(a, e.Address.Port())
-			if i := slices.IndexFunc(old, func(m *endpoint) bool { return same(m.config, e) && m.address == at }); i >= 0 {
-				next = append(next, old[i])
-				continue
-			}
-			next = append(next, newEndpoint(c.core, e, at))
+			next = append(next, c.member(e, at, old))
 		}
 	}
-	if ctx.Err() != nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx.Err() != nil || c.retired {
 		return
 	}
 	c.members.Store(&next)
-	for _, m := range old {
-		if !slices.Contains(next, m) {
-			m.close()
-		}
-	}
+	closeBut(old, next)
 }
 
+// of gives the members that an endpoint has already.
 func of(members []*endpoint, e *Endpoint) []*endpoint {
 	var out []*endpoint
 	for _, m := range members {
-		if same(m.config, e) {
+		if m = m.as(e); m != nil {
 			out = append(out, m)
 		}
 	}
 	return out
 }
-
-// same says whether two endpoints mean the same, of one Config or of two.
-func same(a, b *Endpoint) bool { return a == b || reflect.DeepEqual(a, b) }
 
 // addresses gives the addresses of an endpoint's host, sorted, never none.
 func (p *Proxy) addresses(ctx context.Context, e *Endpoint) ([]netip.Addr, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -16,10 +17,15 @@ import (
 	"github.com/oarlock/oarlock/metrics"
 )
 
-// An endpoint is one address of a cluster, with its connections and what is known of its health.
+// An endpoint is one address of a cluster, as one Config has it: its weight, its priority and whether it is up.
 type endpoint struct {
+	config *Endpoint
+	*backend
+}
+
+// A backend is what an endpoint keeps from one Config to the next: its connections and what is known of its health.
+type backend struct {
 	core     *clusterCore
-	config   *Endpoint
 	address  netip.AddrPort // where to connect; of DNS kinds an answer
 	workload Peer
 	socket   socket
@@ -37,7 +43,7 @@ type endpoint struct {
 }
 
 func newEndpoint(core *clusterCore, e *Endpoint, at netip.AddrPort) *endpoint {
-	out := &endpoint{core: core, config: e, address: at, workload: e.Workload, configs: map[string]*tls.Config{}}
+	out := &endpoint{e, &backend{core: core, address: at, workload: e.Workload, configs: map[string]*tls.Config{}}}
 	out.socket = core.sockets[len(core.sockets)-1]
 	for _, s := range core.sockets[:len(core.sockets)-1] {
 		if hasAll(e.Labels, s.labels) {
@@ -47,6 +53,18 @@ func newEndpoint(core *clusterCore, e *Endpoint, at netip.AddrPort) *endpoint {
 	}
 	out.pool = newPool(out)
 	return out
+}
+
+// as gives the endpoint as another Config has it; nil where that means another one.
+func (e *endpoint) as(c *Endpoint) *endpoint {
+	have := e.config
+	switch {
+	case e.gone.Load(), have.Address != c.Address, have.Host != c.Host, have.Workload != c.Workload, !maps.Equal(have.Labels, c.Labels):
+		return nil
+	case have.Weight == c.Weight && have.Priority == c.Priority && have.Down == c.Down:
+		return e
+	}
+	return &endpoint{c, e.backend}
 }
 
 func hasAll(have, want map[string]string) bool {
@@ -65,31 +83,38 @@ func (e *endpoint) close() {
 	}
 }
 
-// tlsName is the name of the endpoint's transport socket; "" for plaintext.
-func (e *endpoint) tlsName() string {
-	if e.socket.tls == nil {
-		return ""
-	}
-	return e.socket.name
-}
-
-// dial connects: TCP, and TLS as the endpoint's socket has it, with alpn in place of the socket's own where it is not nil.
-func (e *endpoint) dial(ctx context.Context, alpn []string) (*upstream, *upstreamError) {
-	return e.dialFor(ctx, alpn, false)
-}
-
-// dialFor is dial for requests, or for a stream of bytes.
-func (e *endpoint) dialFor(ctx context.Context, alpn []string, stream bool) (*upstream, *upstreamError) {
-	core := e.core
-	if core.connections.Add(1) > int64(core.limits.Connections) {
-		core.connections.Add(-1)
-		core.stats.ConnectionOverflow.Inc()
+// dialStream connects for a stream of bytes: TCP, and TLS as the endpoint's socket has it. There is no waiting where the
+// cluster has as many connections as it may have.
+func (e *endpoint) dialStream(ctx context.Context) (*upstream, *upstreamError) {
+	if !e.core.take() {
+		e.core.stats.ConnectionOverflow.Inc()
 		return nil, &upstreamError{Flags: accesslog.UpstreamOverflow, Reason: "overflow"}
 	}
+	u, err := e.dial(ctx, nil, true)
+	if err != nil {
+		e.core.connections.Add(-1)
+		e.core.serve(lineKey{})
+	}
+	return u, err
+}
+
+// dialReserved connects for requests, where a place was reserved.
+func (e *endpoint) dialReserved(ctx context.Context, kind alpnKind) (*upstream, *upstreamError) {
+	u, err := e.dial(ctx, alpnLists[kind], false)
+	if err != nil {
+		e.core.unreserve(e.pool, kind)
+		return nil, err
+	}
+	u.pooled, u.kind = true, kind
+	return u, nil
+}
+
+// dial connects, with alpn in place of the socket's own where it is not nil.
+func (e *endpoint) dial(ctx context.Context, alpn []string, stream bool) (*upstream, *upstreamError) {
+	core := e.core
 	core.stats.Connections.Inc()
 	u, err := e.connect(ctx, alpn, stream)
 	if err != nil {
-		core.connections.Add(-1)
 		core.stats.ConnectFail.Inc()
 		if err.Reason == "connection timeout" {
 			core.stats.ConnectTimeout.Inc()
@@ -103,12 +128,17 @@ func (e *endpoint) dialFor(ctx context.Context, alpn []string, stream bool) (*up
 	return u, nil
 }
 
-// release gives back what dial took.
-func (e *endpoint) release(*upstream) {
-	e.core.connections.Add(-1)
+// release gives back what a connection took.
+func (e *endpoint) release(u *upstream) {
 	e.core.stats.Active.Add(-1)
 	e.active.Add(-1)
 	e.busy.Add(-1)
+	if u.pooled {
+		e.core.unreserve(e.pool, u.kind)
+		return
+	}
+	e.core.connections.Add(-1)
+	e.core.serve(lineKey{})
 }
 
 func (e *endpoint) connect(ctx context.Context, alpn []string, stream bool) (*upstream, *upstreamError) {

@@ -317,7 +317,10 @@ func TestUpstreamCauses(t *testing.T) {
 				defer p.Close()
 				apply(t, p, &Cluster{Name: "c", TLS: &c.client, ConnectTimeout: 300 * time.Millisecond, Endpoints: []Endpoint{{Address: at}}})
 				e := (*p.state.Load().clusters["c"].members.Load())[0]
-				u, uerr := e.dial(t.Context(), nil)
+				if !e.core.reserve(e.pool, alpnOwn) {
+					t.Fatal("no place")
+				}
+				u, uerr := e.dialReserved(t.Context(), alpnOwn)
 				if c.cause == "" {
 					if uerr != nil {
 						t.Fatalf("it fails: %v", uerr)

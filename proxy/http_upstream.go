@@ -70,7 +70,7 @@ func (x *exchange) try() *failedTry {
 	return x.awaitResponse(sendErr)
 }
 
-// connect takes a connection out of the endpoint's pool, or makes one.
+// connect takes a connection out of the endpoint's pool, makes one, or waits for one.
 func (x *exchange) connect() *failedTry {
 	kind := alpnOwn
 	if x.c.config.ALPNOverride && x.cluster.config.ALPNOverride && x.endpoint.socket.tls != nil {
@@ -92,22 +92,7 @@ func (x *exchange) connect() *failedTry {
 		}
 		c.close()
 	}
-	u, err := x.endpoint.dial(x.c.proxy.ctx, alpnLists[kind])
-	if err != nil {
-		x.now = time.Now()
-		x.c.proxy.log.Debug("connect upstream", "cluster", x.name, "endpoint", x.endpoint.address, "err", err)
-		fail := &failedTry{code: 503, flags: err.Flags, reason: err.Reason, transport: err.Transport, retry: RetryConnectFailure | RetryBeforeRequest | Retry5xx | RetryGatewayError}
-		if err.Flags&accesslog.UpstreamOverflow != 0 {
-			fail.retry = 0
-		}
-		return fail
-	}
-	x.up = newUpConn(u, kind)
-	x.up.uses = 1
-	base := u.endpoint.workload
-	base.Principal = u.peerID
-	x.up.peer = x.c.peers.intern(base, nil)
-	return nil
+	return x.obtain(kind)
 }
 
 // repeatable says whether the request may be sent again without the upstream noticing: by its method, and because all of it

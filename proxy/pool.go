@@ -3,6 +3,7 @@ package proxy
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oarlock/oarlock/accesslog"
@@ -13,6 +14,9 @@ import (
 type pool struct {
 	endpoint *endpoint
 	idleTime time.Duration
+
+	open   [alpnKinds]atomic.Int32 // connections, idle or not, and those that are being made
+	wanted [alpnKinds]atomic.Int32 // requests that wait for one
 
 	mu     sync.Mutex // guards what follows
 	idle   [alpnKinds][]*upConn
@@ -75,8 +79,15 @@ func newPool(e *endpoint) *pool {
 	return p
 }
 
-// get takes a connection out; nil where there is none.
+// get takes a connection out; nil where there is none, or where others have waited for it.
 func (p *pool) get(kind alpnKind) *upConn {
+	if p.wanted[kind].Load() > 0 {
+		return nil
+	}
+	return p.pop(kind)
+}
+
+func (p *pool) pop(kind alpnKind) *upConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := p.idle[kind]
@@ -105,6 +116,7 @@ func (p *pool) put(c *upConn, now time.Time) {
 		p.timer = time.AfterFunc(p.period(), p.sweep)
 	}
 	p.mu.Unlock()
+	p.endpoint.core.serve(lineKey{p, c.kind})
 }
 
 // period is how often idle connections are looked at.

@@ -89,7 +89,7 @@ func (x *transfer) connect() {
 		}
 		x.attempts++
 		ctx, cancel := context.WithCancel(x.proxy.ctx)
-		u, err := e.dialFor(ctx, nil, true)
+		u, err := e.dialStream(ctx)
 		cancel()
 		if err == nil {
 			x.up, x.upPeer = u, e.workload

@@ -19,6 +19,8 @@ type upstream struct {
 	remote   netip.AddrPort
 	since    time.Time
 
+	pooled bool     // for requests
+	kind   alpnKind // of those that are pooled
 	closed bool
 }
 
