@@ -8,12 +8,12 @@ import { Signal } from "./signal";
 import type { Event } from "./types";
 
 /** The types of events. */
-const types = ["snapshot", "sync", "change", "held", "store", "proof", "reset"] as const;
+const types = ["snapshot", "sync", "change", "held", "store", "picture", "reset"] as const satisfies readonly Event["type"][];
 
 /** The newest event of each mesh and type, such as latest("jaunty-ferret", "sync"). */
 const newest = new Map<string, Signal<Event | undefined>>();
 
-export function latest(mesh: string, type: string): Signal<Event | undefined> {
+export function latest(mesh: string, type: Event["type"]): Signal<Event | undefined> {
   const key = mesh + " " + type;
   let s = newest.get(key);
   if (!s) newest.set(key, (s = new Signal<Event | undefined>(undefined)));
@@ -33,13 +33,14 @@ export function follow(mesh: string): () => void {
   let pause = 500;
   let lost = false;
 
-  const heard = (type: string) => (m: MessageEvent<string>) => {
+  const heard = (type: Event["type"]) => (m: MessageEvent<string>) => {
     try {
       latest(mesh, type).set(JSON.parse(m.data) as Event);
     } catch {
       return; // not an event of ours
     }
     refresh(mesh);
+    if (type !== "sync") return;
     // What traffic shows of it comes with the next samples.
     window.setTimeout(() => refresh(mesh), 1100);
     window.setTimeout(() => refresh(mesh), 2200);
