@@ -45,25 +45,48 @@ func (p *Proxy) Apply(c *Config) error {
 	if err != nil {
 		return fmt.Errorf("apply config: %w", err)
 	}
-	if err := p.bind(next); err != nil {
-		next.abandon(old)
-		return fmt.Errorf("apply config: %w", err)
+	bound := sameSockets(old, next)
+	if !bound {
+		if err := p.bind(next); err != nil {
+			next.abandon(old)
+			return fmt.Errorf("apply config: %w", err)
+		}
 	}
 	p.state.Store(next)
 	next.start(old)
-	p.closeDoors(next)
+	if !bound {
+		p.closeDoors(next)
+	}
 	p.retire(old, next)
 	return nil
 }
 
-func (p *Proxy) compile(c *Config, old *state) (*state, error) {
-	next := &state{config: c, byAddress: map[netip.AddrPort]*listener{}, clusters: map[string]*cluster{}, tables: map[string]*routes{}}
-	for _, t := range c.Routes {
-		r, err := reuseRoutes(old, t)
-		if err != nil {
-			return nil, fmt.Errorf("routes %q: %w", t.Name, err)
+// sameSockets says that two states differ in nothing of their listeners but chains and how one is chosen: what listens for
+// the one listens for the other.
+func sameSockets(old, next *state) bool {
+	return len(old.listeners) > 0 && slices.EqualFunc(old.listeners, next.listeners, func(a, b *listener) bool {
+		if a.Listener == b.Listener {
+			return true
 		}
-		next.tables[t.Name] = r
+		x, y := *a.Listener, *b.Listener
+		for _, l := range []*Listener{&x, &y} {
+			l.Chains, l.Default, l.AccessLog, l.InspectTLS, l.InspectHTTP = nil, nil, nil, Ports{}, Ports{}
+		}
+		return reflect.DeepEqual(&x, &y)
+	})
+}
+
+func (p *Proxy) compile(c *Config, old *state) (*state, error) {
+	next := &state{config: c, byAddress: make(map[netip.AddrPort]*listener, len(c.Listeners)), clusters: old.clusters, tables: old.tables}
+	if !slices.Equal(c.Routes, old.config.Routes) || next.tables == nil {
+		next.tables = make(map[string]*routes, len(c.Routes))
+		for _, t := range c.Routes {
+			r, err := reuseRoutes(old, t)
+			if err != nil {
+				return nil, fmt.Errorf("routes %q: %w", t.Name, err)
+			}
+			next.tables[t.Name] = r
+		}
 	}
 	for _, l := range c.Listeners {
 		in, err := p.compileListener(l, old)
@@ -72,6 +95,10 @@ func (p *Proxy) compile(c *Config, old *state) (*state, error) {
 		}
 		next.add(in)
 	}
+	if slices.Equal(c.Clusters, old.config.Clusters) && next.clusters != nil {
+		return next, nil
+	}
+	next.clusters = make(map[string]*cluster, len(c.Clusters))
 	for _, cl := range c.Clusters {
 		in, err := p.compileCluster(cl, old.clusters[cl.Name])
 		if err != nil {
@@ -155,7 +182,7 @@ func (p *Proxy) compileChain(l *listener, c *FilterChain, before *listener) (*ch
 	}
 	out := &chain{FilterChain: c, listener: l}
 	var err error
-	if c.TLS != nil {
+	if out.tls = sameTLS(c.TLS, l, before); out.tls == nil && c.TLS != nil {
 		if out.tls, err = p.newServerTLS(c.TLS); err != nil {
 			return nil, err
 		}
@@ -164,11 +191,40 @@ func (p *Proxy) compileChain(l *listener, c *FilterChain, before *listener) (*ch
 	case c.HTTP != nil && c.TCP != nil, c.HTTP == nil && c.TCP == nil:
 		return nil, fmt.Errorf("want one of TCP and HTTP")
 	case c.HTTP != nil:
-		out.http, err = newHTTPManager(p, l.Listener, c)
+		if out.http = l.sameHTTP(c); out.http == nil {
+			out.http, err = newHTTPManager(p, l.Listener, c)
+		}
 	default:
 		out.tcp, err = newTCPProxy(p, c.TCP)
 	}
 	return out, err
+}
+
+// sameTLS finds what was made of the same ServerTLS, in a listener that is being made or the one before; nil where nothing
+// was.
+func sameTLS(t *ServerTLS, in ...*listener) *serverTLS {
+	for _, l := range in {
+		if t == nil || l == nil {
+			continue
+		}
+		for _, c := range l.chains {
+			if c.TLS == t {
+				return c.tls
+			}
+		}
+	}
+	return nil
+}
+
+// sameHTTP finds the manager of a chain of the listener that has the same HTTPManager and the same policy, as chains for
+// mutual TLS and plaintext of one port have; nil where there is none.
+func (l *listener) sameHTTP(c *FilterChain) *httpManager {
+	for _, o := range l.chains {
+		if o.HTTP == c.HTTP && o.Policy == c.Policy && o.http != nil && o.http.direction == l.Direction {
+			return o.http
+		}
+	}
+	return nil
 }
 
 // equalChain finds a chain that does the same; nil where there is none. One that does has the same port.

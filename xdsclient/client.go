@@ -89,6 +89,7 @@ type Client struct {
 
 	// Of the goroutine of Run.
 	good     state         // in force
+	config   *proxy.Config // made of good
 	accepted [kinds]bool   // something of the kind was taken once
 	version  [kinds]string // of the last response that was acknowledged
 	formats  map[string]proxy.AccessLog
@@ -258,9 +259,10 @@ func (c *Client) accessLog(path, text string, json []byte) (proxy.AccessLog, err
 
 // apply hands a state to the sink and makes it the one in force.
 func (c *Client) apply(next state, version string) error {
-	if err := c.options.Apply(next.config(version)); err != nil {
+	config := next.config(version, &c.good, c.config)
+	if err := c.options.Apply(config); err != nil {
 		return err
 	}
-	c.good, c.snapshot = next, version
+	c.good, c.config, c.snapshot = next, config, version
 	return nil
 }

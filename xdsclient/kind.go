@@ -96,10 +96,10 @@ func translate(k kind, raw *anypb.Any, logs AccessLogFunc, before *resource) (*r
 		}
 	case kindListener:
 		m := &listenerv3.Listener{}
-		chains, rest := splitListener(raw.Value)
+		pieces, rest := cut(raw.Value, fieldChains, fieldLogs, fieldDefault)
 		if err = decode(&anypb.Any{TypeUrl: raw.TypeUrl, Value: rest}, m); err == nil {
 			out.name = m.Name
-			out.listener, out.wants, err = t.translateListener(m, chains)
+			out.listener, out.wants, err = t.translateListener(m, pieces)
 			out.parts = t.worthKeeping()
 		}
 	case kindRoutes:

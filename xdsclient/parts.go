@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// parts are what pieces of a resource became: filter chains, filters and transport sockets, by their bytes. The next
+// parts are what pieces of a listener became: filter chains, filters, transport sockets and logs, by their bytes. The next
 // version of the resource takes those over that it has too, and a piece that it has several times is translated once. A
 // policy changes few chains of a listener, and of those what they match, seldom what they do.
 type parts map[partKey]part
@@ -22,8 +22,8 @@ type part struct {
 	inner   []partKey
 }
 
-// fewParts are too few to be worth their memory: an outbound listener has a chain or two, with a filter each.
-const fewParts = 4
+// fewParts are too few to be worth their memory: an outbound listener has two chains or three, with a filter each.
+const fewParts = 8
 
 // once translates a piece, or gives what the same bytes became before.
 func once[T any](t *translation, what string, b []byte, do func() (T, error)) (T, error) {
@@ -75,28 +75,44 @@ func (t *translation) worthKeeping() parts {
 	return t.parts
 }
 
-// fieldChains is Listener.filter_chains.
-const fieldChains = 3
+// Numbers of fields that are pieces.
+const (
+	fieldChains  = 3
+	fieldLogs    = 22
+	fieldDefault = 25
+	fieldFilters = 3
+	fieldSocket  = 6
+)
 
-// splitListener gives the bytes of each filter chain, and the listener without them. What cannot be split is all rest:
-// whoever decodes it says why.
-func splitListener(b []byte) (chains [][]byte, rest []byte) {
+// cut takes fields out of an encoded message: for each number the bytes of its values, in order, and all the rest. What
+// cannot be read is all rest: whoever decodes it says why.
+func cut(b []byte, numbers ...protowire.Number) (found [][][]byte, rest []byte) {
+	found = make([][][]byte, len(numbers))
 	for left := b; len(left) > 0; {
 		n, typ, w := protowire.ConsumeTag(left)
 		if w < 0 {
-			return nil, b
+			return make([][][]byte, len(numbers)), b
 		}
 		size := protowire.ConsumeFieldValue(n, typ, left[w:])
 		if size < 0 {
-			return nil, b
+			return make([][][]byte, len(numbers)), b
 		}
-		if n == fieldChains && typ == protowire.BytesType {
-			chain, _ := protowire.ConsumeBytes(left[w:])
-			chains = append(chains, chain)
+		if i := slices.Index(numbers, n); i >= 0 && typ == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(left[w:])
+			found[i] = append(found[i], value)
 		} else {
 			rest = append(rest, left[:w+size]...)
 		}
 		left = left[w+size:]
 	}
-	return chains, rest
+	return found, rest
+}
+
+// one gives the value of a field that is there once at most. Of a message that is there in several pieces the values belong
+// together, one after the other.
+func one(values [][]byte) []byte {
+	if len(values) == 1 {
+		return values[0]
+	}
+	return slices.Concat(values...)
 }

@@ -72,7 +72,7 @@ func TestRecorded(t *testing.T) {
 			if refused := strings.Contains(out.String(), "NACK"); refused != (filepath.Base(dir) == "refused") {
 				t.Errorf("refused: %v\n%s", refused, out.String())
 			}
-			summarize(&out, s.config("recorded"))
+			summarize(&out, s.config("recorded", nil, nil))
 			ignored := s.ignored()
 			for _, name := range slices.Sorted(maps.Keys(ignored)) {
 				fmt.Fprintf(&out, "ignored %s: %d\n", name, ignored[name])

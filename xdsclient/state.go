@@ -146,17 +146,29 @@ func (s *state) prune() {
 	}
 }
 
-// config puts a state together as one configuration, each list by name.
-func (s *state) config(version string) *proxy.Config {
+// config puts a state together as one configuration, each list by name. A list of which nothing changed since before, which
+// last came from, is the same one.
+func (s *state) config(version string, before *state, last *proxy.Config) *proxy.Config {
 	out := &proxy.Config{Version: version}
+	if last != nil && s[kindCluster] == before[kindCluster] && s[kindEndpoints] == before[kindEndpoints] {
+		out.Clusters = last.Clusters
+	} else {
+		out.Clusters = make([]*proxy.Cluster, 0, len(s[kindCluster].entries()))
+		for _, e := range s[kindCluster].entries() {
+			out.Clusters = append(out.Clusters, s.join(e))
+		}
+	}
+	if last != nil && s[kindRoutes] == before[kindRoutes] {
+		out.Routes = last.Routes
+	} else {
+		out.Routes = make([]*proxy.RouteTable, 0, len(s[kindRoutes].entries()))
+		for _, e := range s[kindRoutes].entries() {
+			out.Routes = append(out.Routes, e.routes)
+		}
+	}
+	out.Listeners = make([]*proxy.Listener, 0, len(s[kindListener].entries()))
 	for _, e := range s[kindListener].entries() {
 		out.Listeners = append(out.Listeners, e.listener)
-	}
-	for _, e := range s[kindCluster].entries() {
-		out.Clusters = append(out.Clusters, s.join(e))
-	}
-	for _, e := range s[kindRoutes].entries() {
-		out.Routes = append(out.Routes, e.routes)
 	}
 	return out
 }

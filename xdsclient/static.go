@@ -59,7 +59,7 @@ func Static(b []byte, logs AccessLogFunc) (*proxy.Config, error) {
 				slices.Min(names))
 		}
 	}
-	return s.config("static"), nil
+	return s.config("static", nil, nil), nil
 }
 
 // staticResource reads one resource; m is only for its type, and is overwritten.

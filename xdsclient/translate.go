@@ -12,7 +12,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -42,8 +41,12 @@ func (t *translation) ignore(name string) { t.ignored = append(t.ignored, name) 
 func (t *translation) fields(m proto.Message, obeyed, harmless string) error {
 	var refused []string
 	r := m.ProtoReflect()
-	r.Range(func(f protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-		name := string(f.Name())
+	all := r.Descriptor().Fields() // Range would make a value of each field that is set
+	for i := range all.Len() {
+		if !r.Has(all.Get(i)) {
+			continue
+		}
+		name := string(all.Get(i).Name())
 		switch {
 		case hasWord(obeyed, name):
 		case hasWord(harmless, name):
@@ -51,8 +54,7 @@ func (t *translation) fields(m proto.Message, obeyed, harmless string) error {
 		default:
 			refused = append(refused, name)
 		}
-		return true
-	})
+	}
 	// A field that this build has never heard of cannot be judged. As Envoy does with those that come over xDS, count it.
 	if n, _, _ := protowire.ConsumeTag(r.GetUnknown()); n > 0 {
 		t.ignore(fmt.Sprintf("%s.%d", r.Descriptor().Name(), n))

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -38,9 +37,9 @@ const (
 // defaultListenerTimeout is Envoy's.
 const defaultListenerTimeout = 15 * time.Second
 
-// translateListener gives the listener and the names of the route tables that it wants. Its filter chains come apart, as
-// bytes.
-func (t *translation) translateListener(l *listenerv3.Listener, chains [][]byte) (*proxy.Listener, []string, error) {
+// translateListener gives the listener and the names of the route tables that it wants. Its chains, its logs and its
+// default chain come apart, as bytes.
+func (t *translation) translateListener(l *listenerv3.Listener, pieces [][][]byte) (*proxy.Listener, []string, error) {
 	if err := t.fields(l, listenerObeyed, listenerHarmless); err != nil {
 		return nil, nil, err
 	}
@@ -70,15 +69,15 @@ func (t *translation) translateListener(l *listenerv3.Listener, chains [][]byte)
 	if err := t.listenerFilters(l, out); err != nil {
 		return nil, nil, err
 	}
-	if out.Chains, err = each(chains, "filter chain", t.rawChain); err != nil {
+	if out.Chains, err = each(pieces[0], "filter chain", t.rawChain); err != nil {
 		return nil, nil, err
 	}
-	if l.DefaultFilterChain != nil {
-		if out.Default, err = t.filterChain(l.DefaultFilterChain); err != nil {
+	if len(pieces[2]) > 0 {
+		if out.Default, err = t.rawChain(one(pieces[2])); err != nil {
 			return nil, nil, fmt.Errorf("default filter chain: %w", err)
 		}
 	}
-	if out.AccessLog, err = t.listenerLogs(l.AccessLog); err != nil {
+	if out.AccessLog, err = t.listenerLogs(pieces[1]); err != nil {
 		return nil, nil, err
 	}
 	return out, routeNames(out), nil
@@ -189,15 +188,16 @@ func portsOf(p *listenerv3.ListenerFilterChainMatchPredicate) (proxy.Ports, erro
 func (t *translation) rawChain(b []byte) (*proxy.FilterChain, error) {
 	return once(t, "chain", b, func() (*proxy.FilterChain, error) {
 		c := &listenerv3.FilterChain{}
-		if err := proto.Unmarshal(b, c); err != nil {
+		pieces, rest := cut(b, fieldFilters, fieldSocket)
+		if err := proto.Unmarshal(rest, c); err != nil {
 			return nil, fmt.Errorf("decode: %w", err)
 		}
-		return t.filterChain(c)
+		return t.filterChain(c, pieces)
 	})
 }
 
-// filterChain reads one chain.
-func (t *translation) filterChain(c *listenerv3.FilterChain) (*proxy.FilterChain, error) {
+// filterChain reads one chain, whose filters and transport socket come apart.
+func (t *translation) filterChain(c *listenerv3.FilterChain, pieces [][][]byte) (*proxy.FilterChain, error) {
 	if err := t.fields(c, chainObeyed, ""); err != nil {
 		return nil, err
 	}
@@ -210,10 +210,12 @@ func (t *translation) filterChain(c *listenerv3.FilterChain) (*proxy.FilterChain
 	if out.Match, err = t.chainMatch(c.FilterChainMatch); err != nil {
 		return nil, err
 	}
-	if out.TLS, err = t.serverTLS(c.TransportSocket); err != nil {
-		return nil, fmt.Errorf("transport socket: %w", err)
+	if len(pieces[1]) > 0 {
+		if out.TLS, err = t.rawSocket(one(pieces[1])); err != nil {
+			return nil, fmt.Errorf("transport socket: %w", err)
+		}
 	}
-	if err := t.networkFilters(c.Filters, out); err != nil {
+	if err := t.networkFilters(pieces[0], out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -254,35 +256,16 @@ func (t *translation) chainMatch(m *listenerv3.FilterChainMatch) (proxy.ChainMat
 }
 
 // networkFilters reads the filters of a chain, the last of which must be one that carries connections.
-func (t *translation) networkFilters(filters []*listenerv3.Filter, out *proxy.FilterChain) error {
+func (t *translation) networkFilters(filters [][]byte, out *proxy.FilterChain) error {
 	exchange := false
-	for i, f := range filters {
-		if f.GetConfigDiscovery() != nil {
-			return fmt.Errorf("filter %q: config_discovery is not supported", f.Name)
-		}
-		e, err := t.networkExtension(f)
+	for i, b := range filters {
+		f, err := once(t, "filter", b, func() (networkFilter, error) { return t.networkFilter(b) })
 		if err != nil {
-			return fmt.Errorf("filter %q: %w", f.Name, err)
+			return err
 		}
-		switch e.url {
-		case "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
-			out.TCP, err = once(t, e.url, e.body.GetValue(), func() (*proxy.TCPProxy, error) { return t.tcpProxy(e) })
-		case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager":
-			out.HTTP, err = once(t, e.url, e.body.GetValue(), func() (*proxy.HTTPManager, error) { return t.httpManager(e) })
-		case urlPeerExchange:
-			exchange = true
-		case urlStats, "envoy.extensions.filters.network.set_filter_state.v3.Config",
-			"envoy.extensions.filters.network.mysql_proxy.v3.MySQLProxy",
-			"envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy":
-			t.ignore(e.url)
-		default:
-			err = fmt.Errorf("%s is not supported", e.url)
-		}
-		if err != nil {
-			return fmt.Errorf("filter %q: %w", f.Name, err)
-		}
+		out.TCP, out.HTTP, exchange = f.tcp, f.http, exchange || f.exchange
 		if last := i == len(filters)-1; last != (out.TCP != nil || out.HTTP != nil) {
-			return fmt.Errorf("filter %q: tcp_proxy or http_connection_manager must be the last filter", f.Name)
+			return fmt.Errorf("filter %q: tcp_proxy or http_connection_manager must be the last filter", f.name)
 		}
 	}
 	if out.TCP != nil && exchange {
@@ -296,13 +279,46 @@ func (t *translation) networkFilters(filters []*listenerv3.Filter, out *proxy.Fi
 	return nil
 }
 
-// networkExtension is extensionOf, which decodes a TypedStruct once for all chains that have the same.
-func (t *translation) networkExtension(f *listenerv3.Filter) (extension, error) {
-	c := f.GetTypedConfig()
-	if !strings.HasSuffix(c.GetTypeUrl(), ".TypedStruct") {
-		return extensionOf(f.Name, c)
+// networkFilter is a filter of a chain: one that carries connections, one that exchanges metadata with peers, or one that
+// is left out.
+type networkFilter struct {
+	name     string
+	tcp      *proxy.TCPProxy
+	http     *proxy.HTTPManager
+	exchange bool
+}
+
+func (t *translation) networkFilter(b []byte) (networkFilter, error) {
+	f := &listenerv3.Filter{}
+	if err := proto.Unmarshal(b, f); err != nil {
+		return networkFilter{}, fmt.Errorf("decode filter: %w", err)
 	}
-	return once(t, c.TypeUrl, c.Value, func() (extension, error) { return extensionOf(f.Name, c) })
+	out := networkFilter{name: f.Name}
+	if f.GetConfigDiscovery() != nil {
+		return out, fmt.Errorf("filter %q: config_discovery is not supported", f.Name)
+	}
+	e, err := extensionOf(f.Name, f.GetTypedConfig())
+	if err != nil {
+		return out, fmt.Errorf("filter %q: %w", f.Name, err)
+	}
+	switch e.url {
+	case "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy":
+		out.tcp, err = t.tcpProxy(e)
+	case "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager":
+		out.http, err = t.httpManager(e)
+	case urlPeerExchange:
+		out.exchange = true
+	case urlStats, "envoy.extensions.filters.network.set_filter_state.v3.Config",
+		"envoy.extensions.filters.network.mysql_proxy.v3.MySQLProxy",
+		"envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy":
+		t.ignore(e.url)
+	default:
+		err = fmt.Errorf("%s is not supported", e.url)
+	}
+	if err != nil {
+		return out, fmt.Errorf("filter %q: %w", f.Name, err)
+	}
+	return out, nil
 }
 
 // Extensions of Istio's.

@@ -11,6 +11,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	filev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/oarlock/oarlock/proxy"
 )
@@ -34,25 +35,39 @@ func (t *translation) accessLogs(logs []*accesslogv3.AccessLog) ([]proxy.AccessL
 }
 
 // listenerLogs reads the logs of a listener, which in package proxy are for connections that find no chain: response flag NR.
-func (t *translation) listenerLogs(logs []*accesslogv3.AccessLog) ([]proxy.AccessLog, error) {
+func (t *translation) listenerLogs(logs [][]byte) ([]proxy.AccessLog, error) {
 	var out []proxy.AccessLog
-	for _, l := range logs {
-		switch f := l.GetFilter().GetResponseFlagFilter(); {
-		case l.Filter == nil:
-			t.ignore("Listener.access_log of every connection")
-		case f == nil || len(f.Flags) > 0 && !slices.Contains(f.Flags, "NR"):
-			t.ignore("Listener.access_log with another filter")
-			continue
-		}
-		one, ok, err := t.accessLog(l)
+	for _, b := range logs {
+		one, err := once(t, "log", b, func() ([]proxy.AccessLog, error) { return t.listenerLog(b) })
 		if err != nil {
-			return nil, fmt.Errorf("access log %q: %w", l.Name, err)
+			return nil, err
 		}
-		if ok {
-			out = append(out, one)
-		}
+		out = append(out, one...)
 	}
 	return out, nil
+}
+
+// listenerLog reads one of them; nothing for one that is left out.
+func (t *translation) listenerLog(b []byte) ([]proxy.AccessLog, error) {
+	l := &accesslogv3.AccessLog{}
+	if err := proto.Unmarshal(b, l); err != nil {
+		return nil, fmt.Errorf("decode access log: %w", err)
+	}
+	switch f := l.GetFilter().GetResponseFlagFilter(); {
+	case l.Filter == nil:
+		t.ignore("Listener.access_log of every connection")
+	case f == nil || len(f.Flags) > 0 && !slices.Contains(f.Flags, "NR"):
+		t.ignore("Listener.access_log with another filter")
+		return nil, nil
+	}
+	one, ok, err := t.accessLog(l)
+	if err != nil {
+		return nil, fmt.Errorf("access log %q: %w", l.Name, err)
+	}
+	if !ok {
+		return nil, nil
+	}
+	return []proxy.AccessLog{one}, nil
 }
 
 // accessLog reads one log; ok is false for one that goes elsewhere than into a file.

@@ -11,6 +11,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/oarlock/oarlock/proxy"
 )
@@ -57,17 +58,23 @@ func socketKind(s *corev3.TransportSocket) (e extension, plaintext bool, err err
 	return e, false, fmt.Errorf("%s is not supported", e.url)
 }
 
+// rawSocket decodes and reads the transport socket of a chain; nil is plaintext.
+func (t *translation) rawSocket(b []byte) (*proxy.ServerTLS, error) {
+	return once(t, "socket", b, func() (*proxy.ServerTLS, error) {
+		s := &corev3.TransportSocket{}
+		if err := proto.Unmarshal(b, s); err != nil {
+			return nil, fmt.Errorf("decode: %w", err)
+		}
+		return t.serverTLS(s)
+	})
+}
+
 // serverTLS reads a downstream TLS context; nil is plaintext.
 func (t *translation) serverTLS(s *corev3.TransportSocket) (*proxy.ServerTLS, error) {
 	e, plaintext, err := socketKind(s)
 	if err != nil || plaintext {
 		return nil, err
 	}
-	return once(t, e.url, e.body.GetValue(), func() (*proxy.ServerTLS, error) { return t.serverContext(e) })
-}
-
-// serverContext reads a downstream TLS context itself.
-func (t *translation) serverContext(e extension) (*proxy.ServerTLS, error) {
 	c := &tlsv3.DownstreamTlsContext{}
 	if err := decode(e.body, c); err != nil {
 		return nil, err
