@@ -40,16 +40,6 @@ func ModeWord(m mesh.Mode, d mesh.Dialect) string {
 	return m.String()
 }
 
-// ParseModeWord reads a mode in either generation's words, in any case.
-func ParseModeWord(s string) (mesh.Mode, bool) {
-	for _, m := range []mesh.Mode{mesh.ModeUnset, mesh.ModeDisable, mesh.ModePermissive, mesh.ModeStrict} {
-		if s == m.String() || s == ModeWord(m, mesh.Dialect14) {
-			return m, true
-		}
-	}
-	return mesh.ModeUnset, false
-}
-
 // InForce gives the policy in force for a resource: for a service what is said of the service as such, or of its ports
 // where they have policies of their own. The first Rule is the answer; more follow where workloads or ports differ.
 func InForce(s *mesh.Snapshot, r Resource) ([]Rule, error) {

@@ -309,15 +309,6 @@ func (p *PodNamespace) Listen(ctx context.Context, network, addr string) (l net.
 	return l, err
 }
 
-// ListenPacket is Listen for datagrams.
-func (p *PodNamespace) ListenPacket(ctx context.Context, network, addr string) (c net.PacketConn, err error) {
-	err = p.do(func() error {
-		c, err = (&net.ListenConfig{}).ListenPacket(ctx, network, addr)
-		return err
-	})
-	return c, err
-}
-
 // Dial connects from the pod as its application would, to HOST:PORT with the host an address.
 func (p *PodNamespace) Dial(ctx context.Context, network, addr string) (c net.Conn, err error) {
 	if _, err := netip.ParseAddrPort(addr); err != nil {

@@ -98,11 +98,6 @@ func (*PodNamespace) Listen(context.Context, string, string) (net.Listener, erro
 	return nil, errNoFabric()
 }
 
-// ListenPacket fails here.
-func (*PodNamespace) ListenPacket(context.Context, string, string) (net.PacketConn, error) {
-	return nil, errNoFabric()
-}
-
 // Dial fails here.
 func (*PodNamespace) Dial(context.Context, string, string) (net.Conn, error) {
 	return nil, errNoFabric()

@@ -294,13 +294,3 @@ func (s *SVID) collect(c *collection) {
 		c.addFloat("oarlock_svid_start_timestamp_seconds", gauge, float64(s.notBefore.Unix()))
 	}
 }
-
-// Names lists the names of all series that there can be, in order.
-func Names() []string {
-	var names []string
-	for _, s := range allSeries {
-		names = append(names, s.name)
-	}
-	slices.Sort(names)
-	return names
-}

@@ -479,16 +479,6 @@ func Identity(trustDomain, namespace, serviceAccount string) string {
 	return "spiffe://" + strings.ReplaceAll(trustDomain, "@", ".") + "/ns/" + namespace + "/sa/" + serviceAccount
 }
 
-// ParseIdentity is the inverse of Identity: exactly spiffe://TRUSTDOMAIN/ns/NAMESPACE/sa/ACCOUNT.
-func ParseIdentity(id string) (trustDomain, namespace, serviceAccount string, err error) {
-	rest, ok := strings.CutPrefix(id, "spiffe://")
-	part := strings.Split(rest, "/")
-	if !ok || len(part) != 5 || part[1] != "ns" || part[3] != "sa" {
-		return "", "", "", fmt.Errorf("parse identity %q: want spiffe://TRUSTDOMAIN/ns/NAMESPACE/sa/ACCOUNT", id)
-	}
-	return part[0], part[2], part[4], nil
-}
-
 // PeerPrefixes lists the SPIFFE prefixes of which a server demands one in a client's certificate (semantics M38).
 func (r *Resolver) PeerPrefixes() []string {
 	cfg := r.snap.Config
