@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,17 +34,8 @@ func TestDiffIsShort(t *testing.T) {
 	}
 }
 
-// TestDiffApplies lets git apply diffs of random texts.
-func TestDiffApplies(t *testing.T) {
-	git, r := needGit(t), rand.New(rand.NewPCG(1, 2))
-	for i := range 60 {
-		before, after := randomPair(r, i)
-		applies(t, git, before, after)
-	}
-}
-
-// randomPair gives two texts, every second time such that one line tells them apart.
-func randomPair(r *rand.Rand, i int) (before, after []byte) {
+// RandomPair gives two texts to the tests outside of the package, every second time such that one line tells them apart.
+func RandomPair(r *rand.Rand, i int) (before, after []byte) {
 	before, after = randomLines(r, 40), randomLines(r, 40)
 	if i%2 == 0 {
 		after = changed(r, before)
@@ -59,7 +47,7 @@ func randomPair(r *rand.Rand, i int) (before, after []byte) {
 func TestDiffRandom(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 300 {
-		before, after := randomPair(r, i)
+		before, after := RandomPair(r, i)
 		d := lineDiff{old: splitLines(before), new: splitLines(after)}
 		if !d.compare() {
 			t.Fatal("40 lines are too much")
@@ -112,25 +100,4 @@ func commonLines(a, b []string) int {
 		}
 	}
 	return table[len(a)][len(b)]
-}
-
-func applies(t *testing.T, git string, before, after []byte) {
-	t.Helper()
-	text := Diff([]FileEdit{{"x.yaml", before, after}})
-	if text == "" {
-		return
-	}
-	dir := t.TempDir()
-	name := filepath.Join(dir, "x.yaml")
-	if err := os.WriteFile(name, before, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(git, "apply", "--whitespace=nowarn", "-")
-	cmd.Dir, cmd.Stdin = dir, strings.NewReader(text)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("git apply: %v %s\n%s", err, out, text)
-	}
-	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, after) {
-		t.Errorf("%v; got\n%s\nwant\n%s\nfrom\n%s", err, got, after, text)
-	}
 }

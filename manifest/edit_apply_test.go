@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -142,61 +139,6 @@ func TestJSONStream(t *testing.T) {
 		err.Error() != "delete A b in f.json:1:39: its YAML is written in a way that is not understood" {
 		t.Errorf("%v", err)
 	}
-}
-
-func TestDiff(t *testing.T) {
-	edits := []FileEdit{
-		{"d/changed.yaml", []byte("a: 1\nb: 2\n"), []byte("a: 1\nb: 3\n")},
-		{"d/created.yaml", nil, []byte("a: 1\n")},
-		{"d/removed.yaml", []byte("a: 1\n"), nil},
-	}
-	want := `--- a/d/changed.yaml
-+++ b/d/changed.yaml
-@@ -1,2 +1,2 @@
- a: 1
--b: 2
-+b: 3
---- /dev/null
-+++ b/d/created.yaml
-@@ -0,0 +1,1 @@
-+a: 1
---- a/d/removed.yaml
-+++ /dev/null
-@@ -1,1 +0,0 @@
--a: 1
-`
-	got := Diff(edits)
-	if got != want {
-		t.Errorf("got\n%s", got)
-	}
-	dir := t.TempDir()
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "d"), 0o755), os.WriteFile(filepath.Join(dir, "d/changed.yaml"), edits[0].Before, 0o644),
-		os.WriteFile(filepath.Join(dir, "d/removed.yaml"), edits[2].Before, 0o644)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(needGit(t), "apply", "-")
-	cmd.Dir, cmd.Stdin = dir, strings.NewReader(got)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("git apply: %v\n%s", err, out)
-	}
-	names, _ := filepath.Glob(filepath.Join(dir, "d/*"))
-	if text := fmt.Sprint(names); strings.Contains(text, "removed") || !strings.Contains(text, "created") {
-		t.Errorf("files after git apply: %s", text)
-	}
-}
-
-// needGit is meshtest.Require for git; meshtest imports this package, so its tests cannot import it.
-func needGit(t *testing.T) string {
-	t.Helper()
-	git, err := exec.LookPath("git")
-	switch {
-	case err == nil:
-	case os.Getenv("OARLOCK_REQUIRE") != "":
-		t.Fatal("git is missing; install the Debian package git")
-	default:
-		t.Skip("git is missing; install the Debian package git")
-	}
-	return git
 }
 
 func TestMarshal(t *testing.T) {
