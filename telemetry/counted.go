@@ -5,10 +5,8 @@ import (
 	"slices"
 )
 
-// A target is odd where the difference of a counter between two times is not what happened between them: it began again, or
-// the store saw it for the first time in the window and does not know what it had counted before. Its samples are read
-// one by one.
-type odd struct {
+// target is what is known of one whose samples are counted one by one.
+type target struct {
 	known bool // it had been scraped when the window began
 	lives []life
 }
@@ -21,7 +19,7 @@ type life struct {
 }
 
 // addLives takes the samples of process_start_time_seconds, or of envoy_server_uptime, which falls when a life ends.
-func (o *odd) addLives(points []point, uptime bool) {
+func (o *target) addLives(points []point, uptime bool) {
 	if len(o.lives) > 0 {
 		return
 	}
@@ -41,7 +39,7 @@ func (o *odd) addLives(points []point, uptime bool) {
 }
 
 // life gives what was known of the target at a time, by its last scrape until then.
-func (o *odd) life(at int64) life {
+func (o *target) life(at int64) life {
 	i, found := slices.BinarySearchFunc(o.lives, at, func(l life, at int64) int { return int(l.at - at) })
 	if !found {
 		i--
@@ -53,7 +51,7 @@ func (o *odd) life(at int64) life {
 }
 
 // counted gives what a counter counted after start, in milliseconds, of samples that begin some time before it.
-func (o *odd) counted(points []point, start int64) float64 {
+func (o *target) counted(points []point, start int64) float64 {
 	var sum float64
 	var last *point
 	for i := range points {
@@ -67,7 +65,7 @@ func (o *odd) counted(points []point, start int64) float64 {
 }
 
 // step gives what was counted between two samples, the first of which may not be there.
-func (o *odd) step(from, to *point, start int64) float64 {
+func (o *target) step(from, to *point, start int64) float64 {
 	now := o.life(to.at)
 	switch {
 	case from == nil && (o.known || now.began*1000 > float64(start)):

@@ -3,11 +3,11 @@ package telemetry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"time"
 
+	prom "github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
@@ -49,40 +49,79 @@ func (e *engine) overTime(ctx context.Context, query string, s steps) ([]track, 
 	})
 }
 
-func (e *engine) run(ctx context.Context, prepare func(storage.Queryable) (promql.Query, error)) ([]track, error) {
+// histograms evaluates to histograms whose bounds are their own.
+func (e *engine) histograms(ctx context.Context, query string, at time.Time) (out []histogram, err error) {
+	err = e.exec(ctx, func(store storage.Queryable) (promql.Query, error) {
+		return e.promql.NewInstantQuery(ctx, store, nil, query, at)
+	}, func(v parser.Value) {
+		vector, _ := v.(promql.Vector)
+		for _, s := range vector {
+			if s.H != nil && s.H.UsesCustomBuckets() {
+				h := histogram{labels: s.Metric, key: s.Metric.Hash(), bounds: s.H.CustomValues}
+				h.counts = spread(s.H, len(h.bounds)+1)
+				out = append(out, h)
+			}
+		}
+	})
+	return out, err
+}
+
+// spread gives the count of each of so many buckets.
+func spread(h *prom.FloatHistogram, n int) []float64 {
+	counts := make([]float64, n)
+	var at, next int
+	for _, span := range h.PositiveSpans {
+		at += int(span.Offset)
+		for range span.Length {
+			if at >= 0 && at < n && next < len(h.PositiveBuckets) {
+				counts[at] = h.PositiveBuckets[next]
+			}
+			at, next = at+1, next+1
+		}
+	}
+	return counts
+}
+
+func (e *engine) run(ctx context.Context, prepare func(storage.Queryable) (promql.Query, error)) (out []track, err error) {
+	err = e.exec(ctx, prepare, func(v parser.Value) {
+		switch v := v.(type) {
+		case promql.Vector:
+			out = ofVector(v)
+		case promql.Matrix:
+			out = ofMatrix(v)
+		}
+	})
+	return out, err
+}
+
+// exec evaluates, and shows the result while its memory is still its own.
+func (e *engine) exec(ctx context.Context, prepare func(storage.Queryable) (promql.Query, error), show func(parser.Value)) error {
 	select {
 	case e.running <- struct{}{}:
 		defer func() { <-e.running }()
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	db, release, err := e.folder.use()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer release()
 	q, err := prepare(db)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer q.Close()
 	r := q.Exec(ctx)
 	if r.Err != nil {
 		var many promql.ErrTooManySamples
 		if errors.As(r.Err, &many) {
-			return nil, errors.New("too much to look at: ask about a shorter time")
+			return errors.New("too much to look at: ask about a shorter time")
 		}
-		return nil, r.Err
+		return r.Err
 	}
-	switch v := r.Value.(type) {
-	case promql.Vector:
-		return ofVector(v), nil
-	case promql.Matrix:
-		return ofMatrix(v), nil
-	case promql.Scalar:
-		return []track{{labels: noLabels{}, points: []point{{v.T, v.V}}}}, nil
-	}
-	return nil, fmt.Errorf("query gave a %s", r.Value.Type())
+	show(r.Value)
+	return nil
 }
 
 type noLabels struct{}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -26,9 +25,10 @@ const (
 type questions struct {
 	ask      asker
 	interval func(ctx context.Context) (time.Duration, error)
-	native   bool // histograms are kept whole
-	own      bool // all targets are sidecars
-	timeout  time.Duration
+	own      bool // a store in this process, all of whose targets are sidecars
+	// eachUntil is the constant; tests have others.
+	eachUntil time.Duration
+	timeout   time.Duration
 
 	flight singleflight.Group
 	mu     sync.Mutex
@@ -36,7 +36,7 @@ type questions struct {
 }
 
 func newQuestions(ask asker, opt Options) *questions {
-	return &questions{ask: ask, timeout: opt.Timeout, last: map[time.Duration]answer{}}
+	return &questions{ask: ask, timeout: opt.Timeout, eachUntil: eachUntil, last: map[time.Duration]answer{}}
 }
 
 // answer is kept for a moment, since many ask the same at once.
@@ -123,8 +123,8 @@ func (q *questions) flows(ctx context.Context, w metrics.Window) (*metrics.Obser
 	}
 	end = end.Truncate(time.Millisecond)
 	length := max(orDefault(w.Length, defaultWindow), 2*interval).Truncate(time.Millisecond)
-	l := &look{questions: q, span: newSpan(length, interval), end: end}
-	if err := l.findOdd(ctx); err != nil {
+	l := &look{questions: q, span: newSpan(length, interval), end: end, each: q.own && length <= q.eachUntil}
+	if err := l.findTargets(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.count(ctx, interval); err != nil {
@@ -133,13 +133,21 @@ func (q *questions) flows(ctx context.Context, w metrics.Window) (*metrics.Obser
 	return &metrics.Observation{Flows: l.flows(), Start: end.Add(-length), End: end, Newest: l.newest, Down: l.down}, nil
 }
 
+// eachUntil is the longest window in which a store in this process counts all samples one by one. That takes half of the
+// time of differences, and memory for every sample.
+const eachUntil = 3 * time.Minute
+
 // look is one look at a window.
 type look struct {
 	*questions
 	span
-	end   time.Time
-	odd   map[at]*odd
-	names []string // of the odd, in order
+	end time.Time
+	// each says that all targets are counted one by one. Otherwise those are that are odd: the difference of a counter
+	// between two times is not what happened between them, as the target began again, or was seen for the first time in the
+	// window and had counted before.
+	each    bool
+	targets map[at]*target // that are counted one by one
+	names   []string       // of the odd ones, in order
 
 	mu     sync.Mutex // guards what follows
 	grown  map[string][]track
@@ -155,8 +163,8 @@ func (l *look) instant(ctx context.Context, query string) ([]track, error) {
 	return l.ask.instant(ctx, query, l.end)
 }
 
-// targets collects the targets that queries name.
-func (l *look) targets(ctx context.Context, queries ...string) (map[at]float64, error) {
+// named collects the targets that queries name.
+func (l *look) named(ctx context.Context, queries ...string) (map[at]float64, error) {
 	out := map[at]float64{}
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
@@ -175,7 +183,22 @@ func (l *look) targets(ctx context.Context, queries ...string) (map[at]float64, 
 	return out, g.Wait()
 }
 
-// findOdd tells which targets cannot be counted by differences.
+// findTargets tells which targets are counted one by one, and what is known of them.
+func (l *look) findTargets(ctx context.Context) error {
+	l.targets = map[at]*target{}
+	if !l.each {
+		return l.findOdd(ctx)
+	}
+	known, err := l.named(ctx, l.known())
+	if err != nil {
+		return err
+	}
+	for a := range known {
+		l.targets[a] = &target{known: true}
+	}
+	return l.findLives(ctx)
+}
+
 func (l *look) findOdd(ctx context.Context) error {
 	resets := make([]string, telling)
 	for i := range resets {
@@ -184,7 +207,7 @@ func (l *look) findOdd(ctx context.Context) error {
 	var seen, again, known, young map[at]float64
 	g, during := errgroup.WithContext(ctx)
 	ask := func(into *map[at]float64, queries ...string) {
-		g.Go(func() (err error) { *into, err = l.targets(during, queries...); return err })
+		g.Go(func() (err error) { *into, err = l.named(during, queries...); return err })
 	}
 	ask(&seen, resets...)
 	ask(&again, l.restarts())
@@ -193,48 +216,54 @@ func (l *look) findOdd(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	l.odd = map[at]*odd{}
 	for a, fell := range seen {
 		_, restarted := again[a]
 		_, wasThere := known[a]
 		_, isNew := young[a]
 		if restarted || fell > 0 || !wasThere && !isNew {
-			l.odd[a] = &odd{known: wasThere}
+			l.targets[a] = &target{known: wasThere}
 			l.names = append(l.names, a.instance)
 		}
 	}
 	slices.Sort(l.names)
 	l.names = slices.Compact(l.names)
+	if len(l.names) == 0 {
+		return nil
+	}
 	return l.findLives(ctx)
 }
 
-// findLives asks when the odd targets began.
+// findLives asks when the targets began that are counted one by one.
 func (l *look) findLives(ctx context.Context) error {
-	if len(l.odd) == 0 {
-		return nil
-	}
 	for _, series := range []string{processStart, envoyUptime} {
 		found, err := l.instant(ctx, l.samples(series, l.names))
 		if err != nil {
 			return err
 		}
 		for _, t := range found {
-			if o := l.odd[targetOf(t.labels)]; o != nil {
-				o.addLives(t.points, series == envoyUptime)
+			a := targetOf(t.labels)
+			if l.targets[a] == nil {
+				l.targets[a] = &target{}
 			}
+			l.targets[a].addLives(t.points, series == envoyUptime)
 		}
 	}
 	return nil
+}
+
+// target gives what is known of a series' target: nothing, where only some of its series are there.
+func (l *look) target(labels labelled) *target {
+	if t := l.targets[targetOf(labels)]; t != nil {
+		return t
+	}
+	return &target{}
 }
 
 // count asks for everything that a flow is made of.
 func (l *look) count(ctx context.Context, interval time.Duration) error {
 	l.grown = map[string][]track{}
 	g, ctx := errgroup.WithContext(ctx)
-	for i, quantile := range quantiles {
-		l.p[i] = map[peers]float64{}
-		g.Go(func() error { return l.quantile(ctx, i, quantile) })
-	}
+	g.Go(func() error { return l.findQuantiles(ctx) })
 	for _, c := range counters {
 		g.Go(func() error { return l.counter(ctx, c) })
 	}
@@ -245,11 +274,14 @@ func (l *look) count(ctx context.Context, interval time.Duration) error {
 
 // counter asks how much one grew.
 func (l *look) counter(ctx context.Context, name string) error {
-	grown, err := l.instant(ctx, l.grew(name, instances("!~", l.names), labelsOf(name)))
-	if err != nil {
-		return err
+	var grown []track
+	var err error
+	if !l.each {
+		if grown, err = l.instant(ctx, l.grew(name, instances("!~", l.names), labelsOf(name))); err != nil {
+			return err
+		}
 	}
-	if len(l.names) > 0 {
+	if l.each || len(l.names) > 0 {
 		one, err := l.oneByOne(ctx, name)
 		if err != nil {
 			return err
@@ -262,44 +294,19 @@ func (l *look) counter(ctx context.Context, name string) error {
 	return nil
 }
 
-// oneByOne counts a counter of the odd targets.
 func (l *look) oneByOne(ctx context.Context, name string) ([]track, error) {
 	found, err := l.instant(ctx, l.samples(name, l.names))
 	if err != nil {
 		return nil, err
 	}
 	start := l.end.Add(-l.window).UnixMilli()
-	var grown []track
+	grown := found[:0]
 	for _, t := range found {
-		o := l.odd[targetOf(t.labels)]
-		if o == nil {
-			o = &odd{} // seen by this counter alone
-		}
-		if n := o.counted(t.points, start); n > 0 {
+		if n := l.target(t.labels).counted(t.points, start); n > 0 {
 			grown = append(grown, track{labels: t.labels, points: []point{{at: l.end.UnixMilli(), value: n}}})
 		}
 	}
 	return grown, nil
-}
-
-func (l *look) quantile(ctx context.Context, i int, q float64) error {
-	queries := []string{l.span.quantile(q, instances("!~", l.names), l.native)}
-	if len(l.names) > 0 {
-		queries = append(queries, l.roughQuantile(q, instances("=~", l.names), l.native))
-	}
-	for _, query := range queries {
-		found, err := l.instant(ctx, query)
-		if err != nil {
-			return err
-		}
-		for _, t := range found {
-			k := peersOf(t.labels)
-			if _, ok := l.p[i][k]; !ok && !math.IsNaN(t.value()) && !math.IsInf(t.value(), 0) {
-				l.p[i][k] = t.value()
-			}
-		}
-	}
-	return nil
 }
 
 func (l *look) findDown(ctx context.Context) error {

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/model/histogram"
+	prom "github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -205,7 +205,7 @@ func (a *appender) Rollback() error {
 type nowhere struct{}
 
 // Append is of storage.AppenderV2.
-func (nowhere) Append(storage.SeriesRef, labels.Labels, int64, int64, float64, *histogram.Histogram, *histogram.FloatHistogram, storage.AppendV2Options) (storage.SeriesRef, error) {
+func (nowhere) Append(storage.SeriesRef, labels.Labels, int64, int64, float64, *prom.Histogram, *prom.FloatHistogram, storage.AppendV2Options) (storage.SeriesRef, error) {
 	return 0, errClosed
 }
 

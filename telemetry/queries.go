@@ -134,30 +134,19 @@ func (s span) samples(series string, names []string) string {
 	return series + instances("=~", names) + "[" + s.whole() + "]"
 }
 
-// quantile asks for a quantile of the durations of requests, in milliseconds. A store that keeps whole histograms has them
-// without buckets.
-func (s span) quantile(q float64, matcher string, native bool) string {
-	return fmt.Sprintf("histogram_quantile(%g, %s)", q, s.difference(bucketsOf(native), matcher, bucketLabels(native)))
+const buckets = istioDuration + "_bucket"
+
+var bucketLabels = append([]string{"le"}, peerLabels...)
+
+// quantile asks for a quantile of the durations of requests, in milliseconds.
+func (s span) quantile(q float64, matcher string) string {
+	return fmt.Sprintf("histogram_quantile(%g, %s)", q, s.difference(buckets, matcher, bucketLabels))
 }
 
 // roughQuantile is the same for the targets that the other leaves out.
-func (s span) roughQuantile(q float64, matcher string, native bool) string {
-	return fmt.Sprintf("histogram_quantile(%g, sum by (%s) (increase(%s%s[%s])))", q, strings.Join(bucketLabels(native), ", "),
-		bucketsOf(native), matcher, duration(s.window))
-}
-
-func bucketsOf(native bool) string {
-	if native {
-		return istioDuration
-	}
-	return istioDuration + "_bucket"
-}
-
-func bucketLabels(native bool) []string {
-	if native {
-		return peerLabels
-	}
-	return append([]string{"le"}, peerLabels...)
+func (s span) roughQuantile(q float64, matcher string) string {
+	return fmt.Sprintf("histogram_quantile(%g, sum by (%s) (increase(%s%s[%s])))", q, strings.Join(bucketLabels, ", "),
+		buckets, matcher, duration(s.window))
 }
 
 const byTarget = "max by (job, instance) "

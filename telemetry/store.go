@@ -60,7 +60,7 @@ func open(opt Options) (*Store, error) {
 	}
 	s.engine = newEngine(f, opt.Timeout, opt.Logger)
 	s.questions = newQuestions(s.engine, opt)
-	s.native, s.own = true, true
+	s.own = true
 	s.interval = func(context.Context) (time.Duration, error) { return opt.Interval, nil }
 	return s, nil
 }
