@@ -31,8 +31,8 @@ type Source interface {
 	Expect(hashes map[string]string)
 }
 
-// Engine is where the workloads run, and what is told what to run. Apply may be called again with anything changed; it
-// returns when the engine has taken it, not when it runs.
+// Engine is where the workloads run, and what is told what to run. Apply may be called again with anything changed, and is
+// not called for a change of policies and rules alone; it returns when the engine has taken it, not when it runs.
 type Engine interface {
 	mesh.Engine
 	Apply(ctx context.Context, s *mesh.Snapshot, with Settings) error

@@ -325,7 +325,40 @@ func TestChange(t *testing.T) {
 	if a := r.reload(); a.Snapshot != before {
 		t.Errorf("the same manifests make %s, before %s", a.Snapshot, before)
 	}
+	// That was for sidecars. The engine hears of what runs, of all of it at once.
+	r.source.set("/mesh/more.yaml", strings.ReplaceAll(shop, "shop", "more"))
+	r.reload()
 	r.until("second Apply", func() bool { return r.engine.times() > applied })
+	if n := r.engine.times(); n != applied+1 {
+		t.Errorf("the engine was told %d times, want 1", n-applied)
+	}
+}
+
+// TestRunsAlike: an engine need not hear of policies and rules, and must hear of all else.
+func TestRunsAlike(t *testing.T) {
+	load := func(more string) *mesh.Snapshot {
+		snap, _ := manifest.Load([]manifest.File{{Name: "a", Data: []byte(shop)}, {Name: "b", Data: []byte(more)}}, manifest.Options{})
+		return snap
+	}
+	base := load(policy("STRICT"))
+	for _, c := range []struct {
+		name, more string
+		want       bool
+	}{
+		{"the same", policy("STRICT"), true},
+		{"a policy", policy("PERMISSIVE"), true},
+		{"a rule", policy("STRICT") + "\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a, namespace: shop}\nspec: {host: cart}\n", true},
+		{"a service", policy("STRICT") + "\n---\napiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: shop}\nspec: {ports: [{port: 1}]}\n", false},
+		{"a config map", policy("STRICT") + "\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: shop}\ndata: {a: b}\n", false},
+		{"a gateway", policy("STRICT") + "\n---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: a, namespace: shop}\nspec: {selector: {a: b}, servers: [{port: {number: 80, protocol: HTTP, name: h}, hosts: ['*']}]}\n", false},
+	} {
+		if got := runsAlike(base, load(c.more)); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+	if runsAlike(nil, base) {
+		t.Error("an engine that was told nothing runs nothing")
+	}
 }
 
 // TestHeld: a broken manifest leaves everything in force, is told, and is over when it is mended.
