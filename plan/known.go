@@ -51,7 +51,7 @@ func (c *comparison) learn(k Known) {
 		}
 	}
 	if k.Observed != nil {
-		names, hosts := c.names(), c.hosts()
+		names, hosts := c.names(owners), c.hosts()
 		for i := range k.Observed.Flows {
 			f := &k.Observed.Flows[i]
 			client, ok := source(f, names)
@@ -108,12 +108,17 @@ func (c *comparison) called(call Call, client mesh.Ref) []portKey {
 	return nil
 }
 
-// names finds clients as series name them.
-func (c *comparison) names() map[[2]string]mesh.Ref {
+// names finds clients as series name them: by their workload, or by the pod where nobody says of which it is.
+func (c *comparison) names(owners map[mesh.Ref]mesh.Ref) map[[2]string]mesh.Ref {
 	out := map[[2]string]mesh.Ref{}
+	for pod, of := range owners {
+		if _, ok := c.after.clients[of]; ok {
+			out[[2]string{pod.Namespace, pod.Name}] = of
+		}
+	}
 	for ref := range c.after.clients {
 		key := [2]string{ref.Namespace, ref.Name}
-		if other, taken := out[key]; !taken || compareClients(ref, other) < 0 {
+		if other, taken := out[key]; !taken || other.Name != ref.Name || compareClients(ref, other) < 0 {
 			out[key] = ref
 		}
 	}

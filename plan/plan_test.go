@@ -10,6 +10,7 @@ import (
 	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/meshtest"
+	"github.com/oarlock/oarlock/metrics"
 	"github.com/oarlock/oarlock/resolve"
 	"github.com/rogpeppe/go-internal/txtar"
 )
@@ -82,6 +83,19 @@ func TestIncremental(t *testing.T) {
 	want := Compare(resolve.New(s), resolve.New(&next), Known{})
 	if marshal(t, got) != marshal(t, want) || got.Breaks == 0 {
 		t.Errorf("with\n%s\nfresh\n%s", printed(got), printed(want))
+	}
+}
+
+// TestTrafficOfAPod: a series that names a pod counts for its workload, which has a namesake of no consequence.
+func TestTrafficOfAPod(t *testing.T) {
+	before, after := caseMesh(t, "strict_plain_client")
+	for _, name := range []string{"web", "web-1"} {
+		seen := &metrics.Observation{Flows: []metrics.Flow{{Source: metrics.Peer{Namespace: "shop", Workload: name},
+			Service: metrics.Service{Host: "api.shop.svc.cluster.local"}, Port: 8080, Reporter: metrics.Destination, Requests: 4}}}
+		got := Compare(resolve.New(running(before, 2)), resolve.New(after), Known{Observed: seen})
+		if e := got.Effects[0]; e.Client != "web.shop" || e.Requests != 4 || e.Kind != Breaks || e.Alike != 1 {
+			t.Errorf("%s: %s", name, printed(got))
+		}
 	}
 }
 

@@ -169,7 +169,7 @@ func (m *mtlsChange) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.confirm(l, after); err != nil {
+	if err := m.confirm(ctx, l, after); err != nil {
 		return err
 	}
 	if !m.dryRun && !m.printed() {

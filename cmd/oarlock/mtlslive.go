@@ -2,33 +2,37 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
-	"github.com/oarlock/oarlock/graph"
+	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/plan"
 	"github.com/oarlock/oarlock/resolve"
 	"golang.org/x/term"
 )
 
-// confirm asks before a change of a running mesh that would break a connection which somebody makes. Without a terminal
-// it refuses; --yes answers.
-func (m *mtlsChange) confirm(l *loaded, after *mesh.Snapshot) error {
+// confirm asks before a change of a running mesh that would break a connection which somebody makes, as the manifests say
+// or as was seen. Without a terminal it refuses; --yes answers.
+func (m *mtlsChange) confirm(ctx context.Context, l *loaded, after *mesh.Snapshot) error {
 	if l.run == nil || m.yes || m.dryRun {
 		return nil
 	}
-	broken := breaks(l.resolver, resolve.New(after))
+	broken := m.breaks(ctx, l, resolve.New(after))
 	if len(broken) == 0 {
 		return nil
 	}
-	for i, b := range broken {
+	for i, e := range broken {
 		if i == linesShown && !m.app.flags.verbose {
 			m.app.note("breaks: %d more; -v prints every one", len(broken)-i)
 			break
 		}
-		m.app.note("breaks: %s", b)
+		m.app.note("breaks: %s", strings.TrimSuffix(e.Text, "."))
 	}
 	if !m.clients {
 		m.app.note("try: %s", m.app.insteadOf(fmt.Sprintf("mtls %s %s --clients", m.verb, m.typed)))
@@ -39,6 +43,19 @@ func (m *mtlsChange) confirm(l *loaded, after *mesh.Snapshot) error {
 	return refused(fmt.Errorf("change mTLS of %s: %s that somebody makes in mesh %s would break", m.resource, plural(len(broken), "connection"), l.run.name),
 		m.app.again("", "--yes"))
 }
+
+// breaks lists the calls that are made and would break. A store that is away leaves those that are declared.
+func (m *mtlsChange) breaks(ctx context.Context, l *loaded, after *resolve.Resolver) []api.Effect {
+	seen, err := m.app.askGraph(ctx, l, breakWindow)
+	if err != nil && m.app.flags.verbose {
+		m.app.note("oarlock: mesh %s does not say what was seen: %s", l.run.name, err)
+	}
+	impact := plan.Compare(l.resolver, after, knownCalls(after, seen))
+	return slices.DeleteFunc(impact.Effects, func(e api.Effect) bool { return e.Kind != plan.Breaks || !plan.Live(&e) })
+}
+
+// breakWindow is how far back a change looks for calls that it would break.
+const breakWindow = 10 * time.Minute
 
 // ask wants a yes at the terminal.
 func (m *mtlsChange) ask(in *os.File, n int) error {
@@ -52,31 +69,4 @@ func (m *mtlsChange) ask(in *os.File, n int) error {
 		return nil
 	}
 	return refused(fmt.Errorf("change mTLS of %s: the answer was no, and nothing was written", m.resource), "")
-}
-
-// breaks lists the calls that work before a change and not after it, in the order of the graph.
-func breaks(before, after *resolve.Resolver) []string {
-	type call struct {
-		from, to, subset string
-		port             uint32
-	}
-	works := map[call]bool{}
-	for _, e := range graph.Build(before).Edges {
-		works[call{e.From, e.To, e.Subset, e.Port}] = e.Declared != nil && e.Declared.Verdict.Status != resolve.StatusConflict
-	}
-	g := graph.Build(after)
-	names := make(map[string]string, len(g.Nodes))
-	for i := range g.Nodes {
-		names[g.Nodes[i].ID] = nodeWord(&g.Nodes[i])
-	}
-	var out []string
-	for i := range g.Edges {
-		e := &g.Edges[i]
-		if e.Weak() || e.Declared == nil || e.Declared.Verdict.Status != resolve.StatusConflict || !works[call{e.From, e.To, e.Subset, e.Port}] {
-			continue
-		}
-		v := e.Declared.Verdict
-		out = append(out, fmt.Sprintf("%s -> %s:%d: %s", names[e.From], names[e.To], e.Port, clause(v.Cause, v.Wire, v.Client)))
-	}
-	return out
 }

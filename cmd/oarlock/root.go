@@ -215,6 +215,7 @@ func (a *app) verbs() []*cobra.Command {
 		newMTLSCommand(a),
 		newEdgesCommand(a),
 		newGraphCommand(a),
+		newPlanCommand(a),
 		newProbeCommand(a),
 		newDemoCommand(a),
 		newUpCommand(a),

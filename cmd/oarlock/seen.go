@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/graph"
+	"github.com/oarlock/oarlock/metrics"
+	"github.com/oarlock/oarlock/plan"
+	"github.com/oarlock/oarlock/resolve"
+	"github.com/spf13/cobra"
+)
+
+// What a running mesh has seen of itself, for the verbs that show it beside what is declared.
+
+// windowFlag gives a verb the flag that says how far back observations go.
+func windowFlag(cmd *cobra.Command, window *time.Duration, standard time.Duration) {
+	cmd.Flags().DurationVar(window, "window", standard, "how far back a running mesh looks: a `DURATION` of 10s to 24h")
+}
+
+// checkWindow refuses what the mesh would.
+func checkWindow(window time.Duration) error {
+	if window < 10*time.Second || window > 24*time.Hour {
+		return usage(fmt.Errorf("parse flag --window %s: want 10s to 24h", window), "")
+	}
+	return nil
+}
+
+// askPatience is how long a verb waits for what was seen, which is beside the point of some.
+const askPatience = 5 * time.Second
+
+// askGraph asks a running mesh who calls whom and what was seen of it, all of it or -n. It is nil where manifests are all
+// there is.
+func (a *app) askGraph(ctx context.Context, l *loaded, window time.Duration) (*api.Graph, error) {
+	if l.run == nil {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	q := api.GraphQuery{Window: window, Expand: []string{"*"}}
+	if ns := a.namespace(); ns != "" {
+		q.Namespaces = []string{ns}
+	}
+	defer l.run.plane.Close()
+	return l.run.plane.Graph(ctx, q)
+}
+
+// witnesses is askGraph for verbs that do without: where the mesh does not say, or its store is away, one line on standard
+// error has the reason.
+func (a *app) witnesses(ctx context.Context, l *loaded, window time.Duration) *api.Graph {
+	g, err := a.askGraph(ctx, l, window)
+	switch {
+	case err != nil:
+		a.note("oarlock: mesh %s does not say what was seen, so this is what its manifests say: %s", l.run.name, err)
+		return nil
+	case g == nil:
+	case g.Trouble != "":
+		a.note("oarlock: nothing is observed in mesh %s: %s", l.run.name, g.Trouble)
+	case len(g.Down) > 0:
+		a.note("oarlock: %s gave no answer to the store of observations: %s", plural(len(g.Down), "sidecar"), someAnd(firstFew(g.Down)))
+	}
+	return g
+}
+
+func firstFew(list []string) []string {
+	const few = 5
+	if len(list) > few {
+		return append(list[:few:few], fmt.Sprintf("%d others", len(list)-few))
+	}
+	return list
+}
+
+// knownCalls is what is known of who calls whom: what the manifests after a change declare, and what was seen.
+func knownCalls(after *resolve.Resolver, seen *api.Graph) plan.Known {
+	k := plan.Known{Calls: declaredCalls(graph.Build(after))}
+	if seen != nil && seen.Window != nil && seen.Trouble == "" {
+		k.Observed = observation(seen)
+	}
+	return k
+}
+
+// declaredCalls gives the calls that somebody says are made. What a Sidecar lets a workload see is none.
+func declaredCalls(g *graph.Graph) []plan.Call {
+	at := make(map[string]*graph.Node, len(g.Nodes))
+	for i := range g.Nodes {
+		at[g.Nodes[i].ID] = &g.Nodes[i]
+	}
+	var out []plan.Call
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		from, to := at[e.From], at[e.To]
+		if e.Weak() || from == nil || to == nil || from.Kind != graph.NodeWorkload && from.Kind != graph.NodeOutside {
+			continue
+		}
+		out = append(out, plan.Call{Client: from.At.Ref, Host: hostOf(e.To), Port: e.Port, Subset: e.Subset})
+	}
+	return out
+}
+
+// hostOf gives the host in the ID of a service or egress node.
+func hostOf(id string) string {
+	if _, host, ok := strings.Cut(id, "/"); ok {
+		return host
+	}
+	return id
+}
+
+// observation gives the traffic on the edges of a graph as flows.
+func observation(g *api.Graph) *metrics.Observation {
+	out := &metrics.Observation{Start: g.Window.Start, End: g.Window.End, Newest: g.Window.Newest, Down: g.Down}
+	at := make(map[string]*api.GraphNode, len(g.Nodes))
+	for i := range g.Nodes {
+		at[g.Nodes[i].ID] = &g.Nodes[i]
+	}
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		from := at[e.From]
+		if e.Observed == nil || from == nil {
+			continue
+		}
+		f := metrics.Flow{Reporter: metrics.Destination, Service: metrics.Service{Host: hostOf(e.To)}, Port: uint16(e.Port),
+			Requests: e.Observed.Requests, Connections: e.Observed.Connections}
+		switch {
+		case from.Kind == graph.NodeOutside.String():
+		case from.Ref != nil:
+			f.Source = metrics.Peer{Namespace: from.Ref.Namespace, Workload: from.Ref.Name}
+		default:
+			continue
+		}
+		out.Flows = append(out.Flows, f)
+	}
+	return out
+}
+
+// rateWord gives a rate per second for a person.
+func rateWord(rate float64) string {
+	switch {
+	case rate == 0:
+		return "0"
+	case rate < 0.1:
+		return "<0.1"
+	case rate < 10:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", rate), ".0")
+	case rate < 10_000:
+		return fmt.Sprintf("%.0f", rate)
+	}
+	return fmt.Sprintf("%.0fk", rate/1000)
+}
+
+// shareWord gives a share of 0 to 1 in per cent, and never 0 % or 100 % for what is a little more or less.
+func shareWord(share float64) string {
+	switch p := share * 100; {
+	case p > 0 && p < 1:
+		return "<1%"
+	case p > 99 && p < 100:
+		return ">99%"
+	default:
+		return fmt.Sprintf("%.0f%%", p)
+	}
+}
