@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oarlock/oarlock/meshtest"
 	"github.com/oarlock/oarlock/metrics"
 	"github.com/oarlock/oarlock/proxy"
 )
@@ -56,7 +57,7 @@ func (g *gate) send(t *testing.T, at netip.AddrPort, path string) chan string {
 // A limitedProxy is one proxy in front of a server, with limits. Requests for /late have little time.
 type limitedProxy struct {
 	at    netip.AddrPort
-	logs  *lockedBuffer
+	logs  *meshtest.Buffer
 	stats *metrics.Registry
 }
 

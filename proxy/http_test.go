@@ -29,7 +29,7 @@ func everywhere(cluster string, change func(*proxy.Route)) *proxy.RouteTable {
 // An httpPair is a client's and a server's sidecar with mTLS between them.
 type httpPair struct {
 	client, server           *proxy.Proxy
-	clientLogs, serverLogs   *lockedBuffer
+	clientLogs, serverLogs   *meshtest.Buffer
 	clientStats, serverStats *metrics.Registry
 	door                     netip.AddrPort
 }
@@ -67,7 +67,7 @@ func serveHTTP(t testing.TB, h http.HandlerFunc) netip.AddrPort {
 }
 
 // plainProxy is one proxy that sends all requests to a backend in plaintext.
-func plainProxy(t testing.TB, backend netip.AddrPort, change func(*proxy.HTTPManager, *proxy.Route, *proxy.Cluster)) (netip.AddrPort, *proxy.Proxy, *lockedBuffer) {
+func plainProxy(t testing.TB, backend netip.AddrPort, change func(*proxy.HTTPManager, *proxy.Route, *proxy.Cluster)) (netip.AddrPort, *proxy.Proxy, *meshtest.Buffer) {
 	t.Helper()
 	cluster := static("api", backend, nil)
 	table := everywhere("api", nil)
@@ -96,7 +96,7 @@ func raw(t testing.TB, at netip.AddrPort, request string) string {
 }
 
 // logLine waits for a line of an access log that has all of the words.
-func logLine(t testing.TB, logs *lockedBuffer, words ...string) accesslog.Entry {
+func logLine(t testing.TB, logs *meshtest.Buffer, words ...string) accesslog.Entry {
 	t.Helper()
 	var found accesslog.Entry
 	eventually(t, "a log line with "+strings.Join(words, " "), func() bool {

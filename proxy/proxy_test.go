@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -43,28 +42,10 @@ func identity(t testing.TB, ca *meshtest.CA, namespace, account string) *svid.So
 	return source
 }
 
-// A lockedBuffer is an access log that a test reads.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // start runs a proxy until the test ends. Its access log is in the buffer.
-func start(t testing.TB, opt proxy.Options, config *proxy.Config) (*proxy.Proxy, *lockedBuffer) {
+func start(t testing.TB, opt proxy.Options, config *proxy.Config) (*proxy.Proxy, *meshtest.Buffer) {
 	t.Helper()
-	logs := &lockedBuffer{}
+	logs := &meshtest.Buffer{}
 	opt.Stdout = logs
 	if _, benchmark := t.(*testing.B); !benchmark {
 		opt.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -170,7 +151,7 @@ func inbound(mode string, at netip.AddrPort) *proxy.Listener {
 // A pair is a client's and a server's sidecar in front of an echo server.
 type pair struct {
 	client, server         *proxy.Proxy
-	clientLogs, serverLogs *lockedBuffer
+	clientLogs, serverLogs *meshtest.Buffer
 	clientStats            *metrics.Registry
 	serverStats            *metrics.Registry
 	door, serverAt         netip.AddrPort

@@ -30,30 +30,12 @@ type running struct {
 	t      testing.TB
 	file   *bootstrap.File
 	admin  http.Client
-	stdout safeBuffer
-	log    safeBuffer
+	stdout meshtest.Buffer
+	log    meshtest.Buffer
 	cancel context.CancelFunc
 	done   chan error
 	once   sync.Once
 	err    error
-}
-
-// safeBuffer is a buffer that the sidecar writes while the test reads.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // launch runs a sidecar until the test ends, and does not wait for it.
