@@ -45,19 +45,11 @@ The exit status is the command's.`,
 }
 
 func runExec(a *app, cmd *cobra.Command, pod string, e mesh.Exec) error {
-	m, err := a.attach(cmd.Context(), "exec")
+	m, _, p, err := a.attachPod(cmd.Context(), "exec", pod)
 	if err != nil {
-		return noMesh("exec", err)
+		return err
 	}
 	defer m.close()
-	s, err := m.podsOnly(cmd.Context())
-	if err != nil {
-		return err
-	}
-	p, err := a.chosenPod(s, pod)
-	if err != nil {
-		return err
-	}
 	if e.Container == mesh.SidecarContainer && !p.Sidecar {
 		return usage(fmt.Errorf("run exec in %s: the pod has no sidecar", podWord(p)), "")
 	}

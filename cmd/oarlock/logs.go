@@ -47,19 +47,11 @@ func runLogs(a *app, cmd *cobra.Command, f *logFlags, pod string) error {
 	if f.tail < -1 {
 		return usage(fmt.Errorf("parse flag --tail %d: want a number of lines, or -1", f.tail), "")
 	}
-	m, err := a.attach(cmd.Context(), "logs")
+	m, s, p, err := a.attachPod(cmd.Context(), "logs", pod)
 	if err != nil {
-		return noMesh("logs", err)
+		return err
 	}
 	defer m.close()
-	s, err := m.podsOnly(cmd.Context())
-	if err != nil {
-		return err
-	}
-	p, err := a.chosenPod(s, pod)
-	if err != nil {
-		return err
-	}
 	a.accessLogNote(s, p, f)
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()

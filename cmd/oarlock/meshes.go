@@ -196,6 +196,23 @@ func reachable(err error) bool {
 	return !slices.ContainsFunc([]error{syscall.ECONNREFUSED, syscall.ECONNRESET, io.EOF, fs.ErrNotExist}, func(gone error) bool { return errors.Is(err, gone) })
 }
 
+// attachPod attaches a command to the mesh that runs, and finds the pod that it is for. The caller closes the mesh.
+func (a *app) attachPod(ctx context.Context, command, arg string) (*runningMesh, *api.Status, *api.Pod, error) {
+	m, err := a.attach(ctx, command)
+	if err != nil {
+		return nil, nil, nil, noMesh(command, err)
+	}
+	s, err := m.podsOnly(ctx)
+	if err == nil {
+		var p *api.Pod
+		if p, err = a.chosenPod(s, arg); err == nil {
+			return m, s, p, nil
+		}
+	}
+	m.close()
+	return nil, nil, nil, err
+}
+
 // chosenPod finds the one pod that arg means among those that run: POD[.NS], NS/POD, or a workload, deploy/NAME[.NS], for
 // its first pod.
 func (a *app) chosenPod(s *api.Status, arg string) (*api.Pod, error) {
