@@ -38,6 +38,9 @@ func (o *target) addLives(points []point, uptime bool) {
 	}
 }
 
+// oneLife says that nothing is known of another beginning.
+func (o *target) oneLife() bool { return len(o.lives) == 0 || o.lives[len(o.lives)-1].nth == 0 }
+
 // life gives what was known of the target at a time, by its last scrape until then.
 func (o *target) life(at int64) life {
 	i, found := slices.BinarySearchFunc(o.lives, at, func(l life, at int64) int { return int(l.at - at) })
@@ -66,6 +69,12 @@ func (o *target) counted(points []point, start int64) float64 {
 
 // step gives what was counted between two samples, the first of which may not be there.
 func (o *target) step(from, to *point, start int64) float64 {
+	if from != nil && o.oneLife() {
+		if to.value < from.value {
+			return to.value
+		}
+		return to.value - from.value
+	}
 	now := o.life(to.at)
 	switch {
 	case from == nil && (o.known || now.began*1000 > float64(start)):

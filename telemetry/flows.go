@@ -149,11 +149,14 @@ type look struct {
 	targets map[at]*target // that are counted one by one
 	names   []string       // of the odd ones, in order
 
-	mu     sync.Mutex // guards what follows
-	grown  map[string][]track
-	p      [3]map[peers]float64 // quantiles, milliseconds
-	down   []string
-	newest time.Time
+	mu    sync.Mutex            // guards what follows
+	grown map[string][]track    // of our own counters
+	p     map[peers]*[3]float64 // quantiles, milliseconds
+	// Of Istio's counters, what grew is summed up at once.
+	requests    map[peers]*volume
+	connections map[peers]*volume
+	down        []string
+	newest      time.Time
 }
 
 // quantiles are those of a Flow.
@@ -261,11 +264,25 @@ func (l *look) target(labels labelled) *target {
 
 // count asks for everything that a flow is made of.
 func (l *look) count(ctx context.Context, interval time.Duration) error {
-	l.grown = map[string][]track{}
+	l.grown, l.p = map[string][]track{}, map[peers]*[3]float64{}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.findQuantiles(ctx) })
-	for _, c := range counters {
-		g.Go(func() error { return l.counter(ctx, c) })
+	g.Go(func() (err error) {
+		l.requests, err = l.volumes(ctx, map[string]adder{istioRequests: addRequests})
+		return err
+	})
+	g.Go(func() (err error) {
+		l.connections, err = l.volumes(ctx, map[string]adder{istioConnections: addConnections, istioReceived: addReceived, istioSent: addSent})
+		return err
+	})
+	for _, name := range []string{ownRequests, ownConnections, ownFailures} {
+		g.Go(func() error {
+			grown, err := l.counter(ctx, name)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.grown[name] = grown
+			return err
+		})
 	}
 	g.Go(func() error { return l.findDown(ctx) })
 	g.Go(func() error { return l.findNewest(ctx, interval) })
@@ -273,25 +290,22 @@ func (l *look) count(ctx context.Context, interval time.Duration) error {
 }
 
 // counter asks how much one grew.
-func (l *look) counter(ctx context.Context, name string) error {
+func (l *look) counter(ctx context.Context, name string) ([]track, error) {
 	var grown []track
 	var err error
 	if !l.each {
 		if grown, err = l.instant(ctx, l.grew(name, instances("!~", l.names), labelsOf(name))); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if l.each || len(l.names) > 0 {
 		one, err := l.oneByOne(ctx, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		grown = append(grown, one...)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.grown[name] = grown
-	return nil
+	return grown, nil
 }
 
 func (l *look) oneByOne(ctx context.Context, name string) ([]track, error) {

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,38 +110,46 @@ type knowledge struct {
 
 // flows puts together what was asked.
 func (l *look) flows() []metrics.Flow {
-	requests := l.volumes(map[string]func(*volume, *track){istioRequests: func(v *volume, t *track) {
-		v.requests += t.value()
-		if failed(t.labels) {
-			v.errors += t.value()
-		}
-	}})
-	connections := l.volumes(map[string]func(*volume, *track){
-		istioConnections: func(v *volume, t *track) { v.connections += t.value() },
-		istioReceived:    func(v *volume, t *track) { v.received += t.value() },
-		istioSent:        func(v *volume, t *track) { v.sent += t.value() },
-	})
 	b := &builder{look: l, seconds: l.window.Seconds(), rows: map[rowKey]*metrics.Flow{}}
-	b.join(requests, l.knowledge(ownRequests), func(v *volume, n float64) { v.requests = n })
-	b.join(connections, l.knowledge(ownConnections), func(v *volume, n float64) { v.connections = n })
+	b.join(l.requests, l.knowledge(ownRequests), func(v *volume, n float64) { v.requests = n })
+	b.join(l.connections, l.knowledge(ownConnections), func(v *volume, n float64) { v.connections = n })
 	b.addFailures()
 	return b.sorted()
 }
 
-// volumes sums counters up by peers.
-func (l *look) volumes(add map[string]func(*volume, *track)) map[peers]*volume {
+// adder puts what a counter counted where it belongs.
+type adder func(*volume, *track)
+
+func addRequests(v *volume, t *track) {
+	v.requests += t.value()
+	if failed(t.labels) {
+		v.errors += t.value()
+	}
+}
+
+func addConnections(v *volume, t *track) { v.connections += t.value() }
+func addReceived(v *volume, t *track)    { v.received += t.value() }
+func addSent(v *volume, t *track)        { v.sent += t.value() }
+
+// volumes asks for counters and sums them up by peers.
+func (l *look) volumes(ctx context.Context, add map[string]adder) (map[peers]*volume, error) {
 	out := map[peers]*volume{}
 	for name, f := range add {
-		for i := range l.grown[name] {
-			t := &l.grown[name][i]
-			k := peersOf(t.labels)
-			if out[k] == nil {
-				out[k] = &volume{}
+		grown, err := l.counter(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for i := range grown {
+			k := peersOf(grown[i].labels)
+			v := out[k]
+			if v == nil {
+				v = &volume{}
+				out[k] = v
 			}
-			f(out[k], t)
+			f(v, &grown[i])
 		}
 	}
-	return out
+	return out, nil
 }
 
 // knowledge sums one of our counters up by edge, in an order that does not depend on that of the answer.
@@ -255,7 +264,9 @@ func (b *builder) add(p peers, k *knowledge, v volume, share float64) {
 	f.Received += v.received * rate
 	f.Sent += v.sent * rate
 	if v.requests > 0 {
-		f.P50, f.P90, f.P99 = milliseconds(b.p[0][latency]), milliseconds(b.p[1][latency]), milliseconds(b.p[2][latency])
+		if p := b.p[latency]; p != nil {
+			f.P50, f.P90, f.P99 = milliseconds(p[0]), milliseconds(p[1]), milliseconds(p[2])
+		}
 	}
 }
 

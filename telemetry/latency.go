@@ -24,9 +24,6 @@ type histogramAsker interface {
 
 // findQuantiles asks for quantiles of durations.
 func (l *look) findQuantiles(ctx context.Context) error {
-	for i := range l.p {
-		l.p[i] = map[peers]float64{}
-	}
 	if ask, ok := l.ask.(histogramAsker); ok {
 		return l.wholeQuantiles(ctx, ask)
 	}
@@ -49,13 +46,26 @@ func (l *look) bucketQuantiles(ctx context.Context, i int, q float64) error {
 			return err
 		}
 		for _, t := range found {
-			k := peersOf(t.labels)
-			if _, ok := l.p[i][k]; !ok && !math.IsNaN(t.value()) && !math.IsInf(t.value(), 0) {
-				l.p[i][k] = t.value()
+			if v := t.value(); !math.IsNaN(v) && !math.IsInf(v, 0) {
+				l.addQuantile(peersOf(t.labels), i, v)
 			}
 		}
 	}
 	return nil
+}
+
+// addQuantile keeps the first that is said of a row.
+func (l *look) addQuantile(k peers, i int, v float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.p[k]
+	if p == nil {
+		p = new([3]float64)
+		l.p[k] = p
+	}
+	if p[i] == 0 {
+		p[i] = v
+	}
 }
 
 // wholeQuantiles compares the histograms at the two ends of the window, series by series. A series that was not there at
@@ -87,11 +97,13 @@ func (l *look) wholeQuantiles(ctx context.Context, ask histogramAsker) error {
 			sum.add(h)
 		}
 	}
+	p := make(map[peers]*[3]float64, len(all))
 	for k, h := range all {
-		for i, q := range quantiles {
-			l.p[i][k] = h.quantile(q)
-		}
+		p[k] = &[3]float64{h.quantile(quantiles[0]), h.quantile(quantiles[1]), h.quantile(quantiles[2])}
 	}
+	l.mu.Lock()
+	l.p = p
+	l.mu.Unlock()
 	return nil
 }
 
