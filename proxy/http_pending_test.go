@@ -1,11 +1,13 @@
 package proxy_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -240,5 +242,28 @@ func TestPendingAndRequests(t *testing.T) {
 	}
 	for _, s := range sent {
 		wantStatus(t, s, "200")
+	}
+}
+
+// A stream of bytes does not wait, and tries no other endpoint: the limit is the cluster's.
+func TestStreamsDoNotWait(t *testing.T) {
+	cluster := static("api", echo(t), nil)
+	cluster.Endpoints = append(cluster.Endpoints, proxy.Endpoint{Address: echo(t)}, proxy.Endpoint{Address: echo(t)}, proxy.Endpoint{Address: echo(t)})
+	cluster.Limits = proxy.Limits{Connections: 1}
+	at := freePort(t)
+	_, logs := start(t, proxy.Options{}, &proxy.Config{Clusters: []*proxy.Cluster{cluster},
+		Listeners: []*proxy.Listener{{Name: "out", Address: at, Bind: true, Chains: []*proxy.FilterChain{{Name: "tcp", TCP: tcpTo("api")}}}}})
+	first := dial(t, at)
+	io.WriteString(first, "x")
+	if _, err := first.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	second := dial(t, at)
+	second.SetDeadline(time.Now().Add(5 * time.Second))
+	if n, err := second.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read %d bytes: %v, want the end", n, err)
+	}
+	if e := logLine(t, logs, " UO "); e.Flags.String() != "UO" || e.UpstreamAttempts > 1 {
+		t.Errorf("logged %s after %d attempts", e.Flags, e.UpstreamAttempts)
 	}
 }

@@ -100,6 +100,9 @@ func (x *transfer) connect() {
 		x.flags |= err.Flags
 		x.failure = err.Transport
 		x.proxy.log.Debug("connect upstream", "cluster", x.clusterName, "endpoint", e.address, "err", err)
+		if err.Flags&accesslog.UpstreamOverflow != 0 {
+			return // the limit is the cluster's
+		}
 		if len(*x.cluster.members.Load()) <= len(tried)+1 {
 			return
 		}
