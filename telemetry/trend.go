@@ -18,6 +18,9 @@ const maxPoints = 500
 // edgeLabels tell an edge by whoever reports it.
 const edgeLabels = "source_workload, source_workload_namespace, destination_workload, destination_workload_namespace, destination_service"
 
+// failedLabels tell them for handshakes that failed: a destination does not know who it was.
+const failedLabels = "destination_workload, destination_workload_namespace"
+
 // rise asks how much each series of a counter grew, as of each point. It is the difference of its values; where it fell,
 // what Prometheus makes of it; and where it is new, all of it, if its target was scraped before.
 func (s span) rise(counter, matcher string) string {
@@ -27,18 +30,28 @@ func (s span) rise(counter, matcher string) string {
 		s.young() + ") or increase(" + counter + matcher + "[" + duration(s.window) + "]))"
 }
 
-// total asks for the sum over edges, each as the side counted it that counted more.
-func (s span) total(counter string, matchers []string) string {
-	return "sum(max by (" + edgeLabels + ") (sum by (reporter, " + edgeLabels + ") (" + s.rise(counter, braces(matchers)) + ")))"
+// reported picks what destinations report, and of the rest what sources do. The two see the same at different times, so a
+// point with the one and a point with the other would count it twice: who reports goes by the end of the trend.
+func reported(counter, by, destination, source string, matchers []string) string {
+	return "(" + destination + " or (" + source + " unless on (" + by + ") " + counter + braces(append(matchers, fromDestination)) + " @ end()))"
 }
 
-// secured asks for the sum by security: as destinations say, and on edges that none reports, as sources know.
+const fromSource, fromDestination = `reporter="source"`, `reporter="destination"`
+
+// total asks for the sum over what the labels tell apart.
+func (s span) total(counter, by string, matchers []string) string {
+	side := func(reporter string) string {
+		return "sum by (" + by + ") (" + s.rise(counter, braces(append(matchers, reporter))) + ")"
+	}
+	return "sum(" + reported(counter, by, side(fromDestination), side(fromSource), matchers) + ")"
+}
+
+// secured asks for the sum by security: as destinations say, or as sources know.
 func (s span) secured(istio, own string, matchers []string) string {
-	seen := "sum by (" + edgeLabels + ", security) (label_replace(" +
-		s.rise(istio, braces(append(matchers, `reporter="destination"`))) +
+	seen := "sum by (" + edgeLabels + ", security) (label_replace(" + s.rise(istio, braces(append(matchers, fromDestination))) +
 		`, "security", "$1", "connection_security_policy", "(.*)"))`
-	known := "sum by (" + edgeLabels + ", security) (" + s.rise(own, braces(append(matchers, `reporter="source"`))) + ")"
-	return "sum by (security) (" + seen + " or (" + known + " unless on (" + edgeLabels + ") " + seen + "))"
+	known := "sum by (" + edgeLabels + ", security) (" + s.rise(own, braces(append(matchers, fromSource))) + ")"
+	return "sum by (security) " + reported(istio, edgeLabels, seen, known, matchers)
 }
 
 // watched asks whether anything was scraped.
@@ -96,11 +109,11 @@ func (q *questions) trend(ctx context.Context, t metrics.TrendQuery) (*metrics.T
 	}
 	var watched, requests, code, status, connections, failed []float64
 	ask(s.watched(), &watched)
-	ask(s.total(istioRequests, only), &requests)
-	ask(s.total(istioRequests, append(only, wrong[0])), &code)
-	ask(s.total(istioRequests, append(only, wrong[1])), &status)
-	ask(s.total(istioConnections, only), &connections)
-	ask(s.total(ownFailures, only), &failed)
+	ask(s.total(istioRequests, edgeLabels, only), &requests)
+	ask(s.total(istioRequests, edgeLabels, append(only, wrong[0])), &code)
+	ask(s.total(istioRequests, edgeLabels, append(only, wrong[1])), &status)
+	ask(s.total(istioConnections, edgeLabels, only), &connections)
+	ask(s.total(ownFailures, failedLabels, only), &failed)
 	var secured [2]map[string][]float64
 	for i, names := range [2][2]string{{istioRequests, ownRequests}, {istioConnections, ownConnections}} {
 		g.Go(func() (err error) {
