@@ -61,7 +61,7 @@ func (a *app) completeFlags(root *cobra.Command) {
 	}
 	must(root.RegisterFlagCompletionFunc("output", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if cmd.Name() == "graph" {
-			return []string{"dot", "mermaid", "json"}, cobra.ShellCompDirectiveNoFileComp
+			return graphFormats(), cobra.ShellCompDirectiveNoFileComp
 		}
 		return []string{"table", "wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp
 	}))

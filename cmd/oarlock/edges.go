@@ -3,68 +3,103 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/graph"
 	"github.com/oarlock/oarlock/resolve"
 	"github.com/spf13/cobra"
 )
 
 func newEdgesCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var window time.Duration
+	cmd := &cobra.Command{
 		Use:   "edges",
-		Short: "Who calls whom, as far as the manifests say, and the verdict",
-		Long: `Who calls whom, as far as the manifests say, with the verdict for each pair.
+		Short: "Who calls whom: declared, observed, proven, and the lock",
+		Long: `Who calls whom, with what is declared, observed and proven of each pair, and the
+lock that comes of it: locked, mixed, open, broken or unknown.
 
 Edges come from oarlock.dev/calls annotations, the arguments of demo
 applications, the routes of gateways, and exact egress hosts of Sidecars (marked
-weak: they say what a workload may call). Manifests show no traffic, so every
+weak: they say what a workload may call). A running mesh adds those that it saw,
+and what it saw of each: the share of mTLS, requests and connections a second,
+errors, and handshakes that failed. Manifests show no traffic, so with -f every
 lock is unknown.`,
 		Args: atMost(0),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runEdges(a, cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runEdges(a, cmd, window) },
 	}
+	windowFlag(cmd, &window, time.Minute)
+	return cmd
 }
 
-func runEdges(a *app, cmd *cobra.Command) error {
+func runEdges(a *app, cmd *cobra.Command, window time.Duration) error {
 	format, err := a.format("table", "wide", "json", "yaml")
 	if err != nil {
 		return err
 	}
-	l, g, err := a.graph(cmd)
+	v, err := a.graph(cmd, window)
 	if err != nil {
 		return err
 	}
 	switch {
 	case format == "json" || format == "yaml":
-		err = a.printEdges(format, l, g)
-	case len(g.Edges) > 0:
-		err = a.edgeTable(l, g, format == "wide").write(a.stdout)
+		err = a.printEdges(format, v)
+	case len(v.g.Edges) > 0:
+		err = a.edgeTable(v, format == "wide").write(a.stdout)
 	}
 	if err != nil {
 		return err
 	}
-	for i := range g.Edges {
-		if d := g.Edges[i].Declared; d != nil && a.fails(d.Verdict.Status) {
+	for i := range v.g.Edges {
+		if d := v.g.Edges[i].Declared; d != nil && a.fails(d.Verdict.Status) {
 			return findings()
 		}
 	}
 	return nil
 }
 
-// graph builds the graph of the mesh, of -n alone where it is given, and says so where no edge is declared.
-func (a *app) graph(cmd *cobra.Command) (*loaded, *graph.Graph, error) {
+// picture is who calls whom.
+type picture struct {
+	l    *loaded
+	g    *graph.Graph
+	live *api.Graph // that g was made of; nil where manifests are all there is
+}
+
+// graph gives the graph of the mesh, of -n alone where it is given, and says so where it has no edge.
+func (a *app) graph(cmd *cobra.Command, window time.Duration) (*picture, error) {
+	if err := checkWindow(window); err != nil {
+		return nil, err
+	}
 	l, err := a.open(cmd.Context())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	g, where := graph.Build(l.resolver), ""
-	if ns := a.namespace(); ns != "" {
-		g, where = g.In(ns), " in namespace "+ns
+	v := &picture{l: l, live: a.witnesses(cmd.Context(), l, window, a.namespace())}
+	if v.live != nil && v.live.Dialect != l.snap.Dialect.String() {
+		a.note("oarlock: the mesh runs as Istio %s, so what was seen there is left out", v.live.Dialect)
+		v.live = nil
 	}
-	if len(g.Edges) == 0 {
-		a.note("oarlock: no edge is declared%s; a workload declares its own with the annotation oarlock.dev/calls", where)
+	where, ns := "", a.namespace()
+	if ns != "" {
+		where = " in namespace " + ns
+	}
+	switch {
+	case v.live != nil:
+		v.g = graphOf(v.live, l.snap.Dialect)
+	case ns != "":
+		v.g = graph.Build(l.resolver).In(ns)
+	default:
+		v.g = graph.Build(l.resolver)
+	}
+	if len(v.g.Edges) == 0 {
+		also := ""
+		if v.live != nil {
+			also = ", and none was seen"
+		}
+		a.note("oarlock: no edge is declared%s%s; a workload declares its own with the annotation oarlock.dev/calls", where, also)
 		a.note("try: %s tls-check", a.command())
 	}
-	return l, g, nil
+	return v, nil
 }
 
 // command is how this mesh was named, for a hint: `oarlock -f DIR`.
@@ -76,23 +111,30 @@ func (a *app) command() string {
 	return strings.Join(words, " ")
 }
 
-func (a *app) edgeTable(l *loaded, g *graph.Graph, wide bool) *table {
+func (a *app) edgeTable(v *picture, wide bool) *table {
 	header := []string{"SOURCE", "DESTINATION", "DECLARED", "OBSERVED", "PROVEN", "LOCK"}
+	if v.live != nil {
+		header = append(header, "FINDINGS")
+	}
 	if wide {
 		header = append(header, "WIRE", "AUTHN POLICY", "DESTINATION RULE", "REASON")
 	}
 	tab := a.table(plainPadding, append(header, "DECLARED BY")...)
 	if !wide {
-		tab.optional = []string{"OBSERVED", "PROVEN"}
-		tab.namespace = onlyNamespace(g)
+		tab.optional = []string{"OBSERVED", "PROVEN", "FINDINGS"}
+		tab.namespace = onlyNamespace(v.g)
 		tab.cuts = []cut{{"DECLARED BY", 18, keepEnd}, {"SOURCE", 14, keepBoth}, {"DESTINATION", 16, keepPort}}
+		if v.live != nil {
+			tab.spare = []string{"DECLARED BY"}
+			tab.cuts = append(tab.cuts[1:], cut{"OBSERVED", 15, keepStart})
+		}
 	}
-	names := make(map[string]string, len(g.Nodes))
-	for i := range g.Nodes {
-		names[g.Nodes[i].ID] = nodeWord(&g.Nodes[i])
+	names := make(map[string]string, len(v.g.Nodes))
+	for i := range v.g.Nodes {
+		names[v.g.Nodes[i].ID] = nodeWord(&v.g.Nodes[i])
 	}
-	for i := range g.Edges {
-		e := &g.Edges[i]
+	for i := range v.g.Edges {
+		e := &v.g.Edges[i]
 		to := names[e.To]
 		if e.Subset != "" {
 			to += "|" + e.Subset
@@ -100,7 +142,7 @@ func (a *app) edgeTable(l *loaded, g *graph.Graph, wide bool) *table {
 		if e.Port != 0 {
 			to += fmt.Sprintf(":%d", e.Port)
 		}
-		cells := append([]string{names[e.From], to}, declaredCells(l, e, wide)...)
+		cells := append([]string{names[e.From], to}, v.cells(e, wide)...)
 		tab.add(append(cells, sourceWord(e))...)
 	}
 	return tab
@@ -126,22 +168,75 @@ func onlyNamespace(g *graph.Graph) string {
 	return only
 }
 
-// declaredCells gives the columns between the ends of an edge and its source.
-func declaredCells(l *loaded, e *graph.Edge, wide bool) []string {
-	d := l.snap.Dialect
+// cells gives the columns between the ends of an edge and its source.
+func (v *picture) cells(e *graph.Edge, wide bool) []string {
+	d := v.l.snap.Dialect
 	declared, wire, policy, rule, reason := "-", "-", "-", "-", e.Reason
 	if e.Declared != nil {
-		v := e.Declared.Verdict
-		declared, wire, reason = v.Status.Word(d), v.Wire.String(), clause(v.Cause, v.Wire, v.Client)
-		policy = resolve.RefWord(e.Declared.Policy.Ref, d, l.snap.Config.RootNamespace)
+		verdict := e.Declared.Verdict
+		declared, wire = verdict.Status.Word(d), verdict.Wire.String()
+		policy = resolve.RefWord(e.Declared.Policy.Ref, d, v.l.snap.Config.RootNamespace)
 		rule = resolve.RefWord(e.Declared.Rule.Ref, d, "")
+		if v.live == nil {
+			reason = clause(verdict.Cause, verdict.Wire, verdict.Client) // that no traffic is seen goes without saying
+		}
 	}
-	// Nothing runs here, so nothing is observed or proven.
-	cells := []string{declared, "-", "-", e.Lock.String()}
+	cells := []string{declared, observedWord(e.Observed), provenWord(e.Proof), e.Lock.String()}
+	if v.live != nil {
+		cells = append(cells, findingsWord(e.Findings))
+	}
 	if wide {
 		cells = append(cells, wire, policy, rule, reason)
 	}
 	return cells
+}
+
+// observedWord gives "100% mTLS, 12/s, 3% errors": of the traffic whose security is known, and of all requests.
+func observedWord(o *graph.Observed) string {
+	if o == nil {
+		return "-"
+	}
+	var words []string
+	rate := o.Requests + o.Connections
+	switch {
+	case rate == 0:
+	case o.Known == 0:
+		words = []string{"? mTLS", rateWord(rate) + "/s"}
+	default:
+		words = []string{shareWord(o.MTLS) + " mTLS", rateWord(rate) + "/s"}
+	}
+	if o.Errors > 0 && o.Requests > 0 {
+		words = append(words, shareWord(o.Errors/o.Requests)+" errors")
+	}
+	if o.Failures > 0 {
+		words = append(words, rateWord(o.Failures)+"/s refused")
+	}
+	if len(words) == 0 {
+		return "-"
+	}
+	return strings.Join(words, ", ")
+}
+
+// provenWord is the mode that a probe proved.
+func provenWord(p *graph.Proof) string {
+	if p == nil || p.Result == nil {
+		return "-"
+	}
+	return string(p.Result.Mode)
+}
+
+// findingsWord counts what somebody should look at; notes are none.
+func findingsWord(list []graph.Finding) string {
+	n := 0
+	for _, f := range list {
+		if f.Severity == "error" || f.Severity == "warning" {
+			n++
+		}
+	}
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
 }
 
 // nodeWord names a node as a person would type it.
@@ -154,6 +249,9 @@ func nodeWord(n *graph.Node) string {
 
 // sourceWord names the strongest source and where it stands.
 func sourceWord(e *graph.Edge) string {
+	if len(e.Sources) == 0 {
+		return "-"
+	}
 	s := e.Sources[0]
 	word := s.Text
 	if at := s.At.Origin.String(); at != "" {
@@ -168,13 +266,32 @@ func sourceWord(e *graph.Edge) string {
 	return word
 }
 
-func (a *app) printEdges(format string, l *loaded, g *graph.Graph) error {
-	out, err := a.list(format, head("EdgeList", l.snap))
+// edgesHead stands before the edges in JSON and YAML. What comes from a running mesh alone is left out without one.
+type edgesHead struct {
+	document
+	Mesh    string      `json:"mesh,omitempty"`
+	Window  *api.Window `json:"window,omitempty"`
+	Trouble string      `json:"trouble,omitempty"`
+	Down    []string    `json:"down,omitempty"`
+}
+
+func (a *app) printEdges(format string, v *picture) error {
+	begin := edgesHead{document: head("EdgeList", v.l.snap)}
+	edges := make([]api.Edge, 0, len(v.g.Edges))
+	if v.live != nil {
+		begin.Mesh, begin.Window, begin.Trouble, begin.Down = v.l.run.name, v.live.Window, v.live.Trouble, v.live.Down
+		edges = v.live.Edges
+	} else {
+		for i := range v.g.Edges {
+			edges = append(edges, v.g.Edges[i].JSON(v.g.Dialect))
+		}
+	}
+	out, err := a.list(format, begin)
 	if err != nil {
 		return err
 	}
-	for i := range g.Edges {
-		if err := out.add(g.Edges[i].JSON(g.Dialect)); err != nil {
+	for i := range edges {
+		if err := out.add(edges[i]); err != nil {
 			return err
 		}
 	}

@@ -46,7 +46,7 @@ func (m *mtlsChange) confirm(ctx context.Context, l *loaded, after *mesh.Snapsho
 
 // breaks lists the calls that are made and would break. A store that is away leaves those that are declared.
 func (m *mtlsChange) breaks(ctx context.Context, l *loaded, after *resolve.Resolver) []api.Effect {
-	seen, err := m.app.askGraph(ctx, l, breakWindow)
+	seen, err := l.askGraph(ctx, breakWindow, "")
 	if err != nil && m.app.flags.verbose {
 		m.app.note("oarlock: mesh %s does not say what was seen: %s", l.run.name, err)
 	}

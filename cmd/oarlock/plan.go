@@ -174,7 +174,7 @@ func (p *planRun) mtls(ctx context.Context, verb, typed string) error {
 // report prints what comes of a change.
 func (p *planRun) report(ctx context.Context, before *loaded, after *resolve.Resolver, doc planDocument) error {
 	a := p.app
-	seen := a.witnesses(ctx, before, p.window)
+	seen := a.witnesses(ctx, before, p.window, "")
 	impact := plan.Compare(before.resolver, after, knownCalls(after, seen))
 	if seen != nil {
 		impact.Trouble = seen.Trouble

@@ -32,17 +32,17 @@ func checkWindow(window time.Duration) error {
 // askPatience is how long a verb waits for what was seen, which is beside the point of some.
 const askPatience = 5 * time.Second
 
-// askGraph asks a running mesh who calls whom and what was seen of it, all of it or -n. It is nil where manifests are all
-// there is.
-func (a *app) askGraph(ctx context.Context, l *loaded, window time.Duration) (*api.Graph, error) {
+// askGraph asks a running mesh who calls whom and what was seen of it, in all namespaces or in one. It is nil where
+// manifests are all there is.
+func (l *loaded) askGraph(ctx context.Context, window time.Duration, namespace string) (*api.Graph, error) {
 	if l.run == nil {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	q := api.GraphQuery{Window: window, Expand: []string{"*"}}
-	if ns := a.namespace(); ns != "" {
-		q.Namespaces = []string{ns}
+	if namespace != "" {
+		q.Namespaces = []string{namespace}
 	}
 	defer l.run.plane.Close()
 	return l.run.plane.Graph(ctx, q)
@@ -50,8 +50,8 @@ func (a *app) askGraph(ctx context.Context, l *loaded, window time.Duration) (*a
 
 // witnesses is askGraph for verbs that do without: where the mesh does not say, or its store is away, one line on standard
 // error has the reason.
-func (a *app) witnesses(ctx context.Context, l *loaded, window time.Duration) *api.Graph {
-	g, err := a.askGraph(ctx, l, window)
+func (a *app) witnesses(ctx context.Context, l *loaded, window time.Duration, namespace string) *api.Graph {
+	g, err := l.askGraph(ctx, window, namespace)
 	switch {
 	case err != nil:
 		a.note("oarlock: mesh %s does not say what was seen, so this is what its manifests say: %s", l.run.name, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
@@ -23,6 +24,9 @@ type tlsCheck struct {
 	service *mesh.Service // nil: every service
 	port    *mesh.Port    // nil: every port
 	only    string        // with --strict-compat: the service argument as typed; "" is every row
+
+	seen sightings         // with -o wide, of a running mesh
+	who  map[mesh.Ref]bool // the class whose rows are printed, as sightings have it
 }
 
 // checkRow is one line: a client, a port of a service or of one of its subsets, and the verdict.
@@ -86,6 +90,11 @@ func (t *tlsCheck) run(cmd *cobra.Command, args []string) error {
 	}
 	if t.format == "json" || t.format == "yaml" {
 		return t.printDocument(classes)
+	}
+	if t.format == "wide" {
+		if live := t.app.witnesses(cmd.Context(), t.mesh, time.Minute, ""); live != nil {
+			t.seen = sightingsOf(graphOf(live, t.mesh.snap.Dialect))
+		}
 	}
 	return t.printTables(classes)
 }
@@ -238,6 +247,7 @@ func (t *tlsCheck) printTables(classes []resolve.Class) error {
 		}
 		shown++
 		tab := t.table()
+		t.who = callers(c)
 		for _, r := range rows {
 			tab.add(t.cells(c, r)...)
 			found = found || t.app.fails(r.verdict.Status)
@@ -328,7 +338,9 @@ func (t *tlsCheck) cells(c resolve.Class, r checkRow) []string {
 		copy(cells[2:], []string{"-", "-", "-", "-"})
 	}
 	if t.format == "wide" {
-		cells = append(cells, t.mesh.why(c.Client, r.target, v), t.mesh.syncWord(c, r.target), "-", "-")
+		cells = append(cells, t.mesh.why(c.Client, r.target, v), t.mesh.syncWord(c, r.target))
+		seen, proof := t.seen.of(t.who, sightKey{r.target.Service.Hostname, r.port.Number, r.target.Subset})
+		cells = append(cells, observedWord(seen), provenWord(proof))
 	}
 	return cells
 }
