@@ -99,7 +99,9 @@ func translate(k kind, raw *anypb.Any, logs AccessLogFunc, before *resource) (*r
 		pieces, rest := cut(raw.Value, fieldChains, fieldLogs, fieldDefault)
 		if err = decode(&anypb.Any{TypeUrl: raw.TypeUrl, Value: rest}, m); err == nil {
 			out.name = m.Name
-			out.listener, out.wants, err = t.translateListener(m, pieces)
+			if err = t.rawFields(rest, plainListener, m, listenerObeyed, listenerHarmless); err == nil {
+				out.listener, out.wants, err = t.translateListener(m, pieces)
+			}
 			out.parts = t.worthKeeping()
 		}
 	case kindRoutes:

@@ -5,15 +5,19 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 )
 
 // parts are what pieces of a listener became: filter chains, filters, transport sockets and logs, by their bytes. The next
 // version of the resource takes those over that it has too, and a piece that it has several times is translated once. A
 // policy changes few chains of a listener, and of those what they match, seldom what they do.
-type parts map[partKey]part
+type parts map[partKey]*part
 
-// partKey is a hash of what a piece is and of its bytes.
-type partKey [sha256.Size]byte
+// partKey is what a piece is, and a hash of its bytes.
+type partKey struct {
+	what string
+	hash [sha256.Size]byte
+}
 
 // part is a translated piece, with what it leaves out and the pieces in it. It is immutable.
 type part struct {
@@ -27,12 +31,7 @@ const fewParts = 8
 
 // once translates a piece, or gives what the same bytes became before.
 func once[T any](t *translation, what string, b []byte, do func() (T, error)) (T, error) {
-	h := sha256.New()
-	h.Write([]byte(what))
-	h.Write([]byte{0})
-	h.Write(b)
-	var key partKey
-	h.Sum(key[:0])
+	key := partKey{what, sha256.Sum256(b)}
 	if have, ok := t.known(key); ok {
 		for _, in := range have.inner {
 			if p, ok := t.known(in); ok {
@@ -46,12 +45,12 @@ func once[T any](t *translation, what string, b []byte, do func() (T, error)) (T
 	ignored, kept := len(t.ignored), len(t.kept)
 	out, err := do()
 	if err == nil {
-		t.keep(key, part{out, slices.Clone(t.ignored[ignored:]), slices.Clone(t.kept[kept:])})
+		t.keep(key, &part{out, slices.Clone(t.ignored[ignored:]), slices.Clone(t.kept[kept:])})
 	}
 	return out, err
 }
 
-func (t *translation) known(key partKey) (part, bool) {
+func (t *translation) known(key partKey) (*part, bool) {
 	p, ok := t.parts[key]
 	if !ok {
 		p, ok = t.before[key]
@@ -59,9 +58,9 @@ func (t *translation) known(key partKey) (part, bool) {
 	return p, ok
 }
 
-func (t *translation) keep(key partKey, p part) {
+func (t *translation) keep(key partKey, p *part) {
 	if t.parts == nil {
-		t.parts = parts{}
+		t.parts = make(parts, len(t.before))
 	}
 	t.parts[key] = p
 	t.kept = append(t.kept, key)
@@ -77,11 +76,13 @@ func (t *translation) worthKeeping() parts {
 
 // Numbers of fields that are pieces.
 const (
-	fieldChains  = 3
-	fieldLogs    = 22
-	fieldDefault = 25
-	fieldFilters = 3
-	fieldSocket  = 6
+	fieldChains   = 3
+	fieldLogs     = 22
+	fieldDefault  = 25
+	fieldMatch    = 1
+	fieldMetadata = 5
+	fieldFilters  = 3
+	fieldSocket   = 6
 )
 
 // cut takes fields out of an encoded message: for each number the bytes of its values, in order, and all the rest. What
@@ -106,6 +107,23 @@ func cut(b []byte, numbers ...protowire.Number) (found [][][]byte, rest []byte) 
 		left = left[w+size:]
 	}
 	return found, rest
+}
+
+// rawFields is fields for a message whose bytes are at hand: where it has nothing but fields whose numbers are among the bits
+// of plain, all of which are obeyed, that is seen without asking for each field of its kind.
+func (t *translation) rawFields(b []byte, plain uint64, m proto.Message, obeyed, harmless string) error {
+	for len(b) > 0 {
+		n, typ, w := protowire.ConsumeTag(b)
+		if w < 0 || n >= 64 || plain&(1<<n) == 0 {
+			return t.fields(m, obeyed, harmless)
+		}
+		size := protowire.ConsumeFieldValue(n, typ, b[w:])
+		if size < 0 {
+			return t.fields(m, obeyed, harmless)
+		}
+		b = b[w+size:]
+	}
+	return nil
 }
 
 // one gives the value of a field that is there once at most. Of a message that is there in several pieces the values belong

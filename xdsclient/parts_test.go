@@ -3,8 +3,12 @@ package xdsclient
 import (
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/oarlock/oarlock/proxy"
@@ -64,4 +68,33 @@ func sameChains(a, b *proxy.Listener) int {
 		}
 	}
 	return n
+}
+
+// TestPlainFields: the numbers by which a message is passed without looking closer are those of fields that are obeyed.
+func TestPlainFields(t *testing.T) {
+	for _, c := range []struct {
+		m      proto.Message
+		plain  uint64
+		cut    []int
+		obeyed string
+	}{
+		{&listenerv3.Listener{}, plainListener, []int{fieldChains, fieldLogs, fieldDefault}, listenerObeyed},
+		{&listenerv3.FilterChain{}, plainChain, []int{fieldFilters, fieldSocket, fieldMatch, fieldMetadata}, chainObeyed},
+		{&listenerv3.FilterChainMatch{}, plainMatch, nil, matchObeyed},
+	} {
+		all, sum := c.plain, uint64(0)
+		for _, n := range c.cut {
+			all |= 1 << n
+		}
+		for name := range strings.FieldsSeq(c.obeyed) {
+			f := c.m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+			if f == nil {
+				t.Fatalf("%T has no field %s", c.m, name)
+			}
+			sum |= 1 << f.Number()
+		}
+		if all != sum {
+			t.Errorf("%T: fields %b are passed or cut out, %b are obeyed", c.m, all, sum)
+		}
+	}
 }

@@ -34,15 +34,19 @@ const (
 		max_early_data_bytes upstream_connect_mode`
 )
 
+// The numbers of the fields that are obeyed and not cut out before.
+const (
+	plainListener = 1<<1 | 1<<2 | 1<<4 | 1<<6 | 1<<7 | 1<<9 | 1<<15 | 1<<16 | 1<<17 | 1<<26
+	plainChain    = 1<<7 | 1<<9
+	plainMatch    = 1<<3 | 1<<8 | 1<<9 | 1<<10 | 1<<11
+)
+
 // defaultListenerTimeout is Envoy's.
 const defaultListenerTimeout = 15 * time.Second
 
 // translateListener gives the listener and the names of the route tables that it wants. Its chains, its logs and its
 // default chain come apart, as bytes.
 func (t *translation) translateListener(l *listenerv3.Listener, pieces [][][]byte) (*proxy.Listener, []string, error) {
-	if err := t.fields(l, listenerObeyed, listenerHarmless); err != nil {
-		return nil, nil, err
-	}
 	if l.Name == "" {
 		return nil, nil, errNoName
 	}
@@ -188,26 +192,28 @@ func portsOf(p *listenerv3.ListenerFilterChainMatchPredicate) (proxy.Ports, erro
 func (t *translation) rawChain(b []byte) (*proxy.FilterChain, error) {
 	return once(t, "chain", b, func() (*proxy.FilterChain, error) {
 		c := &listenerv3.FilterChain{}
-		pieces, rest := cut(b, fieldFilters, fieldSocket)
+		pieces, rest := cut(b, fieldFilters, fieldSocket, fieldMatch, fieldMetadata)
 		if err := proto.Unmarshal(rest, c); err != nil {
 			return nil, fmt.Errorf("decode: %w", err)
+		}
+		if err := t.rawFields(rest, plainChain, c, chainObeyed, ""); err != nil {
+			return nil, err
 		}
 		return t.filterChain(c, pieces)
 	})
 }
 
-// filterChain reads one chain, whose filters and transport socket come apart.
+// filterChain reads one chain, whose filters, transport socket, match and metadata come apart.
 func (t *translation) filterChain(c *listenerv3.FilterChain, pieces [][][]byte) (*proxy.FilterChain, error) {
-	if err := t.fields(c, chainObeyed, ""); err != nil {
-		return nil, err
-	}
 	out := &proxy.FilterChain{
 		Name:             c.Name,
-		Policy:           metadataText(c.Metadata, ownMetadata, "policy"),
 		HandshakeTimeout: c.GetTransportSocketConnectTimeout().AsDuration(),
 	}
 	var err error
-	if out.Match, err = t.chainMatch(c.FilterChainMatch); err != nil {
+	if out.Policy, err = t.chainPolicy(one(pieces[3])); err != nil {
+		return nil, err
+	}
+	if out.Match, err = t.chainMatch(one(pieces[2])); err != nil {
 		return nil, err
 	}
 	if len(pieces[1]) > 0 {
@@ -221,13 +227,28 @@ func (t *translation) filterChain(c *listenerv3.FilterChain, pieces [][][]byte) 
 	return out, nil
 }
 
-// chainMatch reads which connections a chain is for.
-func (t *translation) chainMatch(m *listenerv3.FilterChainMatch) (proxy.ChainMatch, error) {
-	var out proxy.ChainMatch
-	if m == nil {
-		return out, nil
+// chainPolicy reads from the metadata of a chain which policy decided; "" where it does not say.
+func (t *translation) chainPolicy(b []byte) (string, error) {
+	if len(b) == 0 {
+		return "", nil
 	}
-	if err := t.fields(m, matchObeyed, ""); err != nil {
+	return once(t, "metadata", b, func() (string, error) {
+		m := &corev3.Metadata{}
+		if err := proto.Unmarshal(b, m); err != nil {
+			return "", fmt.Errorf("decode metadata: %w", err)
+		}
+		return metadataText(m, ownMetadata, "policy"), nil
+	})
+}
+
+// chainMatch reads which connections a chain is for.
+func (t *translation) chainMatch(b []byte) (proxy.ChainMatch, error) {
+	var out proxy.ChainMatch
+	m := &listenerv3.FilterChainMatch{}
+	if err := proto.Unmarshal(b, m); err != nil {
+		return out, fmt.Errorf("decode filter_chain_match: %w", err)
+	}
+	if err := t.rawFields(b, plainMatch, m, matchObeyed, ""); err != nil {
 		return out, err
 	}
 	if p := m.GetDestinationPort().GetValue(); p > 65535 {
