@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -188,10 +189,13 @@ func (s *sidecar) apply(c *proxy.Config) error {
 	if err := s.proxy.Load().Apply(c); err != nil {
 		return err
 	}
-	s.config.Store(c)
-	s.forget(c)
+	if old := s.config.Swap(c); old == nil || !slices.Equal(old.Clusters, c.Clusters) || !slices.EqualFunc(old.Listeners, c.Listeners, sameAddress) {
+		s.forget(c)
+	}
 	return nil
 }
+
+func sameAddress(a, b *proxy.Listener) bool { return a.Address == b.Address }
 
 // forget drops the statistics of listeners and clusters that a configuration does not have any more, so that a mesh whose
 // services come and go does not fill the sidecar.

@@ -1,6 +1,9 @@
 package sidecar
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 func TestQuiet(t *testing.T) {
 	var q quiet
@@ -17,3 +20,24 @@ func TestQuiet(t *testing.T) {
 		}
 	}
 }
+
+// TestCollectEarly: a heap that fills is collected before it must be, and not again at once.
+func TestCollectEarly(t *testing.T) {
+	runtime.GC()
+	var count, begin runtime.MemStats
+	runtime.ReadMemStats(&begin)
+	if collectEarly() {
+		t.Error("a heap that was just collected is due")
+	}
+	for n := 0; !collectEarly(); n++ {
+		if n > 1<<14 {
+			t.Fatal("a heap that fills is never due")
+		}
+		rubbish = make([]byte, 16<<10)
+	}
+	if runtime.ReadMemStats(&count); count.NumGC != begin.NumGC {
+		t.Errorf("%d collections came first", count.NumGC-begin.NumGC)
+	}
+}
+
+var rubbish []byte
