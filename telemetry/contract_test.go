@@ -51,7 +51,9 @@ func (s *aSidecar) begin(own metrics.Peer) {
 	s.handler.Store(&h)
 }
 
-func (s *aSidecar) target() Target { return Target{Name: s.name, Address: s.server.Listener.Addr().String()} }
+func (s *aSidecar) target() Target {
+	return Target{Name: s.name, Address: s.server.Listener.Addr().String()}
+}
 
 var (
 	web = metrics.Peer{Workload: "web", Namespace: "shop", App: "web", Version: "v1", CanonicalService: "web", CanonicalRevision: "v1",

@@ -41,6 +41,8 @@ type Remote struct {
 	api     v1.API
 	running chan struct{}
 	client  *http.Transport
+	// maxResponse is the constant; tests have others.
+	maxResponse int64
 
 	mu       sync.Mutex // guards what was detected
 	detected time.Duration
@@ -68,8 +70,8 @@ func Connect(address string, opt Options) (*Remote, error) {
 	user := u.User
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	r := &Remote{opt: opt, address: u.String(), running: make(chan struct{}, maxQueries), client: transport}
-	client, err := api.NewClient(api.Config{Address: r.address, RoundTripper: &caller{transport, user, opt.TokenFile}})
+	r := &Remote{opt: opt, address: u.String(), running: make(chan struct{}, maxQueries), client: transport, maxResponse: maxResponse}
+	client, err := api.NewClient(api.Config{Address: r.address, RoundTripper: &caller{transport, r, user, opt.TokenFile}})
 	if err != nil {
 		return nil, fmt.Errorf("connect to prometheus %s: %w", r.address, err)
 	}
@@ -88,6 +90,7 @@ func (r *Remote) Close() error {
 // caller adds credentials, and bounds the answer.
 type caller struct {
 	http.RoundTripper
+	remote    *Remote
 	user      *url.Userinfo
 	tokenFile string
 }
@@ -108,7 +111,7 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	res, err := c.RoundTripper.RoundTrip(req)
 	if err == nil {
-		res.Body = &boundedBody{res.Body, maxResponse}
+		res.Body = &boundedBody{res.Body, c.remote.maxResponse}
 	}
 	return res, err
 }
