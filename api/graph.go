@@ -16,6 +16,8 @@ type Graph struct {
 	Down    []string `json:"down,omitempty"` // sidecars that gave no answer to the store
 	// Layout is where everything is drawn; absent where nobody asked for it.
 	Layout *Layout `json:"layout,omitempty"`
+	// Findings are about the whole mesh or the evidence.
+	Findings []Finding `json:"findings,omitempty"`
 }
 
 // Window is a span of time; Newest is the time of the newest sample in it.
@@ -57,6 +59,9 @@ type GraphNode struct {
 	Mode      string    `json:"mode,omitempty"`
 	Traffic   *Traffic  `json:"traffic,omitempty"` // absent where nothing was observed
 	Findings  []Finding `json:"findings,omitempty"`
+	// Members is how many nodes a collapsed one stands for, and Inside counts the edges among them.
+	Members int    `json:"members,omitempty"`
+	Inside  *Locks `json:"inside,omitempty"`
 }
 
 // Traffic sums the edges of a node: rates per second, shares from 0 to 1.
@@ -95,6 +100,9 @@ type Edge struct {
 	Shares   []Share      `json:"shares,omitempty"`
 	Changed  *Changed     `json:"changed,omitempty"`
 	Findings []Finding    `json:"findings,omitempty"`
+	// Members is how many edges a collapsed one stands for, and Locks counts them.
+	Members int    `json:"members,omitempty"`
+	Locks   *Locks `json:"locks,omitempty"`
 }
 
 // Declared is what the policies say should happen on an edge.
@@ -121,6 +129,7 @@ type Observed struct {
 	Received    float64   `json:"received"`
 	Sent        float64   `json:"sent"`
 	Failures    float64   `json:"failures"`
+	Lost        float64   `json:"lost,omitempty"` // that the destination's sidecar never counted
 	Causes      []Cause   `json:"causes,omitempty"`
 	MTLS        float64   `json:"mtls"`
 	Known       float64   `json:"known"`

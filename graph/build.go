@@ -9,14 +9,29 @@ import (
 	"github.com/oarlock/oarlock/resolve"
 )
 
-// Build collects the declared edges of a mesh.
+// Build collects the declared edges of a mesh. [Graph.Observe] adds what was seen and proven.
 func Build(r *resolve.Resolver) *Graph {
-	b := &builder{r: r, snap: r.Snapshot(), nodes: map[string]*Node{}, edges: map[edgeKey]*Edge{}}
+	b := newBuilder(r)
 	b.addNodes()
 	b.addCalls()
 	b.addRoutes()
 	b.addSidecars()
-	return b.graph()
+	g := b.graph()
+	g.setModes()
+	return g
+}
+
+func newBuilder(r *resolve.Resolver) *builder {
+	return &builder{r: r, snap: r.Snapshot(), nodes: map[string]*Node{}, edges: map[edgeKey]*Edge{}, called: map[doorKey]bool{}, between: map[[2]string][]edgeKey{}}
+}
+
+// keep takes an edge in.
+func (b *builder) keep(e *Edge) {
+	key := edgeKey{e.From, e.To, e.Port, e.Subset}
+	b.edges[key] = e
+	b.called[doorKey{e.To, e.Port}] = true
+	ends := [2]string{e.From, e.To}
+	b.between[ends] = append(b.between[ends], key)
 }
 
 // builder gathers nodes and edges before they are put in order.
@@ -25,6 +40,9 @@ type builder struct {
 	snap  *mesh.Snapshot
 	nodes map[string]*Node
 	edges map[edgeKey]*Edge
+
+	called  map[doorKey]bool // what somebody is known to call
+	between map[[2]string][]edgeKey
 }
 
 type edgeKey struct {
@@ -56,7 +74,8 @@ func (b *builder) addNamespace(name string, o mesh.Object) {
 func (b *builder) addWorkload(w *mesh.Workload) {
 	b.addNamespace(w.Ref.Namespace, mesh.Object{})
 	id := workloadID(w.Ref)
-	b.nodes[id] = &Node{ID: id, Kind: NodeWorkload, Namespace: w.Ref.Namespace, Name: w.Ref.Name, At: placeOf(w.Object), Capture: w.Capture}
+	b.nodes[id] = &Node{ID: id, Kind: NodeWorkload, Namespace: w.Ref.Namespace, Name: w.Ref.Name, At: placeOf(w.Object), Capture: w.Capture,
+		App: w.Labels["app"], Version: w.Labels["version"]}
 }
 
 func (b *builder) addService(s *mesh.Service) {
@@ -145,7 +164,7 @@ func (b *builder) edge(from caller, to string, t resolve.Target, src Source) {
 	if e == nil {
 		e = &Edge{From: from.id, To: to, Port: t.Port, Subset: t.Subset}
 		e.Declared, e.Reason = b.declared(from, t)
-		b.edges[key] = e
+		b.keep(e)
 	}
 	if !slices.Contains(e.Sources, src) {
 		e.Sources = append(e.Sources, src)
@@ -235,19 +254,14 @@ func selects(selector, labels map[string]string) bool {
 
 // graph puts everything in order.
 func (b *builder) graph() *Graph {
-	g := &Graph{Version: b.snap.Version, Dialect: b.snap.Dialect}
+	g := &Graph{Version: b.snap.Version, Dialect: b.snap.Dialect, resolver: b.r}
 	for _, n := range b.nodes {
 		g.Nodes = append(g.Nodes, *n)
 	}
-	slices.SortFunc(g.Nodes, func(x, y Node) int {
-		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.ID, y.ID))
-	})
 	for _, e := range b.edges {
 		slices.SortStableFunc(e.Sources, func(x, y Source) int { return cmp.Compare(x.Kind, y.Kind) })
 		g.Edges = append(g.Edges, *e)
 	}
-	slices.SortFunc(g.Edges, func(x, y Edge) int {
-		return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To), cmp.Compare(x.Port, y.Port), cmp.Compare(x.Subset, y.Subset))
-	})
+	g.sort()
 	return g
 }

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,11 +15,11 @@ type Lock uint8
 
 // The locks.
 const (
-	LockUnknown Lock = iota // no traffic was seen
+	LockUnknown Lock = iota // no traffic was seen, or nobody can say of it
 	LockLocked              // all traffic is mTLS
 	LockMixed               // some is, some is not
 	LockOpen                // plaintext
-	LockBroken              // refused
+	LockBroken              // at least half of what is attempted does not get through
 )
 
 // String gives unknown, locked, mixed, open or broken.
@@ -59,6 +60,35 @@ type Node struct {
 	Mode      string       // declared, of a namespace, service or workload: STRICT, PERMISSIVE, DISABLE, or MIXED where ports differ
 	Traffic   Traffic      // what goes in and out
 	Findings  []Finding
+
+	// Members is how many nodes a collapsed one stands for, 0 for one that is none, and Inside counts the edges among them.
+	Members int
+	Inside  LockCount
+}
+
+// LockCount counts edges by lock.
+type LockCount [LockBroken + 1]int
+
+// Add counts an edge.
+func (c *LockCount) Add(l Lock) { c[l]++ }
+
+// Total is how many edges were counted.
+func (c *LockCount) Total() int {
+	sum := 0
+	for _, n := range c {
+		sum += n
+	}
+	return sum
+}
+
+// Worst is the lock that needs attention most; unknown where nothing was counted.
+func (c *LockCount) Worst() Lock {
+	for _, l := range [...]Lock{LockBroken, LockOpen, LockMixed, LockUnknown, LockLocked} {
+		if c[l] > 0 {
+			return l
+		}
+	}
+	return LockUnknown
 }
 
 // Traffic sums the edges of a node, in rates per second.
@@ -116,6 +146,38 @@ type Edge struct {
 	// Changed is set where the verdict changed within the window.
 	Changed  *Changed
 	Findings []Finding
+
+	// Members is how many edges a collapsed one stands for, 0 for one that is none, and Locks counts them.
+	Members int
+	Locks   LockCount
+}
+
+// ID names the edge; see [EdgeID].
+func (e *Edge) ID() string { return EdgeID(e.From, e.To, e.Port, e.Subset) }
+
+// EdgeID names an edge by what it connects: "FROM>TO:PORT", and "|SUBSET" after it where there is one. It stays the same
+// for as long as the edge means the same.
+func EdgeID(from, to string, port uint32, subset string) string {
+	var b strings.Builder
+	escape(&b, from)
+	b.WriteByte('>')
+	escape(&b, to)
+	b.WriteByte(':')
+	b.WriteString(strconv.FormatUint(uint64(port), 10))
+	if subset != "" {
+		b.WriteByte('|')
+		escape(&b, subset)
+	}
+	return b.String()
+}
+
+// escape keeps apart what names from files might run together.
+func escape(b *strings.Builder, s string) {
+	if !strings.ContainsAny(s, "%>|") {
+		b.WriteString(s)
+		return
+	}
+	b.WriteString(strings.NewReplacer("%", "%25", ">", "%3E", "|", "%7C").Replace(s))
 }
 
 // Weak says whether nothing but Sidecars declares the edge.
@@ -141,11 +203,15 @@ type Graph struct {
 	Dialect mesh.Dialect
 	Nodes   []Node // by kind, then ID
 	Edges   []Edge // by From, To, Port, Subset
+	// Findings are about the whole mesh or the evidence, not about one edge or node.
+	Findings []Finding
 
 	// Start, End, Newest, Down and Trouble are of the observation; zero where there is none.
 	Start, End, Newest time.Time
 	Down               []string
 	Trouble            string
+
+	resolver *resolve.Resolver // of the snapshot, for what only traffic shows; nil in a part of a graph
 }
 
 // Node finds a node by its ID; nil where there is none.
@@ -161,7 +227,7 @@ func (g *Graph) Node(id string) *Node {
 // In gives the part of the graph that touches a namespace: its edges, the nodes at their ends, and all that lives in the
 // namespace.
 func (g *Graph) In(namespace string) *Graph {
-	out := &Graph{Version: g.Version, Dialect: g.Dialect}
+	out := g.empty()
 	inside := make(map[string]bool)
 	for _, n := range g.Nodes {
 		if n.Namespace == namespace {
@@ -187,6 +253,12 @@ func (g *Graph) In(namespace string) *Graph {
 		}
 	}
 	return out
+}
+
+// empty is a graph of the same mesh and observation with nothing in it.
+func (g *Graph) empty() *Graph {
+	return &Graph{Version: g.Version, Dialect: g.Dialect, Findings: g.Findings,
+		Start: g.Start, End: g.End, Newest: g.Newest, Down: g.Down, Trouble: g.Trouble}
 }
 
 func workloadID(r mesh.Ref) string {

@@ -52,7 +52,9 @@ type Observed struct {
 	Requests  float64
 	Errors    float64
 	// Connections are of TCP, opened.
-	Connections    float64
+	Connections float64
+	// Lost are requests and connections that the source counted and the destination's sidecar, which reports, never did.
+	Lost           float64
 	Received, Sent float64 // bytes
 	Failures       float64 // handshakes that did not come about
 	Causes         []metrics.CauseRate
@@ -66,8 +68,12 @@ type Observed struct {
 	Policies []string
 }
 
-// Attempts are the requests, connections and failed handshakes a second.
-func (o *Observed) Attempts() float64 { return o.Requests + o.Connections + o.Failures }
+// Attempts are what was tried a second: requests and connections, and what never became one.
+func (o *Observed) Attempts() float64 { return o.Requests + o.Connections + o.refused() }
+
+// refused is what did not get through. A request that is lost to a handshake is counted by both ends, so it is the larger
+// of the two.
+func (o *Observed) refused() float64 { return max(o.Failures, o.Lost) }
 
 // Share is what one workload behind a service got of an edge.
 type Share struct {
@@ -78,7 +84,28 @@ type Share struct {
 
 // Finding is a disagreement of the witnesses, or another thing that somebody should look at.
 type Finding struct {
-	Code     string // stable: "declared-observed", "declared-proven", "observed-proven", …; docs/graph.md lists them
+	Code     string // stable: one of the Finding constants
 	Severity string // "error", "warning" or "note"
 	Text     string // one sentence
 }
+
+// The codes of findings; docs/graph.md says when each is made.
+const (
+	FindingDeclaredObserved = "declared-observed" // traffic does what the policies do not say
+	FindingDeclaredProven   = "declared-proven"   // a probe proves another mode than the policies say
+	FindingObservedProven   = "observed-proven"   // traffic does what a probe says is impossible, or less than it allows
+	FindingHandshakes       = "handshakes-fail"   // some handshakes fail, and others come about
+	FindingLost             = "lost"              // some requests never reach the destination's sidecar
+	FindingPartlyReported   = "partly-reported"   // a sidecar that should count says nothing
+	FindingSidecarDown      = "sidecar-down"      // a sidecar gives no answer to the store
+	FindingStale            = "stale"             // the newest evidence is old
+	FindingUndeclared       = "undeclared"        // a workload was seen that no manifest declares
+	FindingUnplaced         = "unplaced"          // some traffic has lost its names
+)
+
+// The severities of findings.
+const (
+	SeverityError   = "error"
+	SeverityWarning = "warning"
+	SeverityNote    = "note"
+)

@@ -1,0 +1,462 @@
+package graph
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+)
+
+// The measures of a drawing, in pixels.
+const (
+	NodeWidth, NodeHeight = 156.0, 40.0 // of a node's box
+
+	wideGap   = 124.0 // between callers and services: room for a lock and its label
+	narrowGap = 36.0  // between a service and its workloads
+	rowPitch  = 72.0
+	boxPad    = 22.0
+	boxHead   = 34.0 // for the name of a namespace
+	boxGapX   = 96.0
+	boxGapY   = 36.0
+	margin    = 24.0
+)
+
+// maxRows is how many nodes stand in one column before it is broken, and maxPairs how many columns of services a namespace
+// has before ranks share columns.
+const (
+	maxRows  = 24
+	maxPairs = 8
+)
+
+// Point is a place in a drawing, in pixels from its top left.
+type Point struct{ X, Y float64 }
+
+// Box is the rectangle of a namespace; X and Y are its top left corner.
+type Box struct {
+	ID                  string
+	X, Y, Width, Height float64
+}
+
+// Layout is where everything is drawn. It is immutable.
+type Layout struct {
+	Width, Height float64
+	Nodes         map[string]Point // middles, by node ID
+	Boxes         []Box            // of namespaces, by ID
+
+	cells  map[string]cell
+	origin map[string]Point // of groups
+}
+
+// cell is a node's place in its group. Even columns are those of workloads, odd ones of services; rows count by halves.
+type cell struct {
+	group     string
+	col, half int
+}
+
+// The groups of what stands in no namespace.
+const (
+	groupLeft  = "<callers"
+	groupRight = ">egress"
+)
+
+// groupOf says with whom a node is laid out.
+func groupOf(n *Node) string {
+	switch {
+	case n.Kind == NodeEgress:
+		return groupRight
+	case n.Kind == NodeOutside || n.Namespace == "":
+		return groupLeft
+	case n.Kind == NodeNamespace:
+		return n.ID // collapsed: a group of its own
+	}
+	return "namespace/" + n.Namespace
+}
+
+// drawn says whether a node is drawn as one: a namespace is, where it is collapsed.
+func (n *Node) drawn() bool { return n.Kind != NodeNamespace || n.Members > 0 }
+
+// x is the left side of a column, counted from the first.
+func x(col int) float64 {
+	const pair = NodeWidth + wideGap + NodeWidth + narrowGap
+	pairs, odd := col/2, col%2
+	return float64(pairs)*pair + float64(odd)*(NodeWidth+wideGap)
+}
+
+// Layout draws callers left of what they call: ranks are columns, services stand left of their workloads, and namespaces are
+// boxes that do not overlap. What last has stays where it was, unless something has grown into it; what is new goes where
+// there is room beside its neighbours. Where last is nil, or has less than half of what is to be drawn, everything is laid
+// out anew. The same graph and the same last give the same layout.
+func (g *Graph) Layout(last *Layout) *Layout {
+	d := newDrawing(g)
+	if !d.stays(last) {
+		last = &Layout{}
+	}
+	for _, name := range d.names {
+		grp := d.groups[name]
+		if grp.seed(last) == 0 {
+			grp.arrange()
+		} else {
+			grp.fitIn()
+		}
+	}
+	d.place(last)
+	return d.layout()
+}
+
+// drawing is a layout in the making.
+type drawing struct {
+	groups map[string]*group
+	names  []string // of groups, in order
+	of     map[string]*spot
+	spots  []*spot // in the order of the graph's nodes
+}
+
+// spot is a node on its way to a cell.
+type spot struct {
+	id     string
+	group  *group
+	even   bool    // stands in an even column
+	in     []*spot // left neighbours, of all groups
+	out    []*spot
+	placed bool
+	cell
+	rank int
+	want float64
+}
+
+// group is what is laid out together: the nodes of a namespace.
+type group struct {
+	name  string
+	box   bool
+	plain bool // ranks are not paired: the nodes stand for groups
+	spots []*spot
+	first Point // its top left corner
+	rect  size
+
+	col0, half0 int // the first column and half row in use, where first is
+	seeded      bool
+}
+
+type size struct{ w, h float64 }
+
+func newDrawing(g *Graph) *drawing {
+	d := &drawing{groups: map[string]*group{}, of: map[string]*spot{}}
+	for i := range g.Nodes {
+		n := &g.Nodes[i]
+		if !n.drawn() {
+			continue
+		}
+		name := groupOf(n)
+		grp := d.groups[name]
+		if grp == nil {
+			grp = &group{name: name, box: name != groupLeft && name != groupRight && n.Kind != NodeNamespace}
+			d.groups[name] = grp
+		}
+		s := &spot{id: n.ID, group: grp, even: n.Kind != NodeService && n.Kind != NodeEgress}
+		d.of[n.ID], grp.spots, d.spots = s, append(grp.spots, s), append(d.spots, s)
+	}
+	d.names = slices.Sorted(maps.Keys(d.groups))
+	seen := map[[2]string]bool{}
+	link := func(from, to string) {
+		a, b := d.of[from], d.of[to]
+		if a == nil || b == nil || a == b || seen[[2]string{from, to}] {
+			return
+		}
+		seen[[2]string{from, to}] = true
+		a.out, b.in = append(a.out, b), append(b.in, a)
+	}
+	for i := range g.Nodes {
+		for _, to := range g.Nodes[i].Endpoints {
+			link(g.Nodes[i].ID, to)
+		}
+	}
+	for i := range g.Edges {
+		link(g.Edges[i].From, g.Edges[i].To)
+	}
+	return d
+}
+
+// stays says whether enough of the last layout is still there to keep it.
+func (d *drawing) stays(last *Layout) bool {
+	if last == nil {
+		return false
+	}
+	n := 0
+	for _, s := range d.spots {
+		if _, ok := last.cells[s.id]; ok {
+			n++
+		}
+	}
+	return 2*n >= len(d.spots)
+}
+
+// measure gives a group its size.
+func (g *group) measure() {
+	maxCol, maxHalf := math.MinInt, math.MinInt
+	if !g.seeded {
+		g.col0, g.half0 = math.MaxInt, math.MaxInt
+		for _, s := range g.spots {
+			g.col0, g.half0 = min(g.col0, s.col), min(g.half0, s.half)
+		}
+	}
+	for _, s := range g.spots {
+		maxCol, maxHalf = max(maxCol, s.col), max(maxHalf, s.half)
+	}
+	g.rect = size{x(maxCol) - x(g.col0) + NodeWidth, float64(maxHalf-g.half0)/2*rowPitch + NodeHeight}
+	if g.box {
+		g.rect.w += 2 * boxPad
+		g.rect.h += boxHead + boxPad
+	}
+}
+
+// middle is where a spot of the group is drawn.
+func (g *group) middle(s *spot) Point {
+	p := Point{g.first.X + x(s.col) - x(g.col0) + NodeWidth/2, g.first.Y + float64(s.half-g.half0)/2*rowPitch + NodeHeight/2}
+	if g.box {
+		p.X += boxPad
+		p.Y += boxHead
+	}
+	return p
+}
+
+func (d *drawing) layout() *Layout {
+	out := &Layout{Nodes: make(map[string]Point, len(d.spots)), cells: make(map[string]cell, len(d.spots)), origin: map[string]Point{}}
+	for _, name := range d.names {
+		g := d.groups[name]
+		// Where the first column and row are is part of the origin, so that a node that goes does not move the others.
+		out.origin[name] = Point{g.first.X - x(g.col0), g.first.Y - float64(g.half0)/2*rowPitch}
+		if g.box {
+			out.Boxes = append(out.Boxes, Box{name, g.first.X, g.first.Y, g.rect.w, g.rect.h})
+		}
+		out.Width, out.Height = max(out.Width, g.first.X+g.rect.w+margin), max(out.Height, g.first.Y+g.rect.h+margin)
+		for _, s := range g.spots {
+			s.cell.group = name
+			out.Nodes[s.id], out.cells[s.id] = g.middle(s), s.cell
+		}
+	}
+	return out
+}
+
+// seed puts the group's nodes back into their last cells, and gives how many had one.
+func (g *group) seed(last *Layout) int {
+	n := 0
+	g.col0, g.half0 = math.MaxInt, math.MaxInt
+	for _, s := range g.spots {
+		c, ok := last.cells[s.id]
+		if ok = ok && c.group == g.name; ok {
+			s.cell, s.placed = c, true
+			g.col0, g.half0 = min(g.col0, c.col), min(g.half0, c.half)
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	g.seeded = true
+	o := last.origin[g.name]
+	g.first = Point{o.X + x(g.col0), o.Y + float64(g.half0)/2*rowPitch}
+	return n
+}
+
+// fitIn finds places for the nodes of a group that had none, beside their neighbours, right of their callers where there is
+// room. The group grows to the right and down alone.
+func (g *group) fitIn() {
+	taken := map[[2]int]bool{}
+	mark := func(s *spot) {
+		for h := -1; h <= 1; h++ {
+			taken[[2]int{s.col, s.half + h}] = true
+		}
+	}
+	for _, s := range g.spots {
+		if s.placed {
+			mark(s)
+		}
+	}
+	fresh := slices.DeleteFunc(slices.Clone(g.spots), func(s *spot) bool { return s.placed })
+	for len(fresh) > 0 {
+		// First those that have a neighbour, so that chains of new nodes grow from what is there.
+		i := max(0, slices.IndexFunc(fresh, func(s *spot) bool { return s.near(g) > 0 }))
+		s := fresh[i]
+		fresh = slices.Delete(fresh, i, i+1)
+		s.col, s.half = g.bestCell(s, taken)
+		s.placed = true
+		mark(s)
+	}
+}
+
+// near counts placed neighbours in the group.
+func (s *spot) near(g *group) int {
+	n := 0
+	for _, list := range [][]*spot{s.in, s.out} {
+		for _, o := range list {
+			if o.group == g && o.placed {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (g *group) bestCell(s *spot, taken map[[2]int]bool) (col, half int) {
+	col, sum, n := g.col0, 0, 0
+	for _, o := range s.in {
+		if o.group == g && o.placed {
+			col = max(col, o.col+1)
+			sum, n = sum+o.half, n+1
+		}
+	}
+	left := math.MaxInt
+	for _, o := range s.out {
+		if o.group == g && o.placed {
+			left = min(left, o.col-1)
+			sum, n = sum+o.half, n+1
+		}
+	}
+	if col == g.col0 && left != math.MaxInt {
+		col = max(col, left)
+	}
+	if (col%2 == 0) != s.even {
+		col++
+	}
+	want := g.half0
+	if n > 0 {
+		want = sum / n
+	}
+	for off := 0; ; off++ {
+		for _, h := range [2]int{want + off, want - off} {
+			if h >= g.half0 && !taken[[2]int{col, h}] {
+				return col, h
+			}
+		}
+	}
+}
+
+// place gives every group its corner.
+func (d *drawing) place(last *Layout) {
+	seeded := 0
+	for _, name := range d.names {
+		d.groups[name].measure()
+		if d.groups[name].seeded {
+			seeded++
+		}
+	}
+	if seeded == 0 {
+		d.arrangeGroups()
+		return
+	}
+	d.fitGroups(last)
+}
+
+// fitGroups puts new groups where there is room, and moves down what others have grown into.
+func (d *drawing) fitGroups(last *Layout) {
+	var fixed, fresh []*group
+	for _, name := range d.names {
+		g := d.groups[name]
+		if at, ok := last.Nodes[name]; ok && !g.seeded {
+			// It was one node and is a box now.
+			g.first, g.seeded = Point{at.X - NodeWidth/2, at.Y - NodeHeight/2}, true
+		}
+		if g.seeded {
+			fixed = append(fixed, g)
+		} else {
+			fresh = append(fresh, g)
+		}
+	}
+	slices.SortStableFunc(fixed, func(a, b *group) int {
+		return cmp.Or(cmp.Compare(a.first.Y, b.first.Y), cmp.Compare(a.first.X, b.first.X))
+	})
+	var done []*group
+	for _, g := range fixed {
+		settle(g, done)
+		done = append(done, g)
+	}
+	for _, g := range fresh {
+		g.first = d.room(g, done)
+		done = append(done, g)
+	}
+}
+
+// settle moves a group down until it overlaps none of the others.
+func settle(g *group, others []*group) {
+	for moved := true; moved; {
+		moved = false
+		for _, o := range others {
+			if overlap(g, o) {
+				g.first.Y = o.first.Y + o.rect.h + boxGapY
+				moved = true
+			}
+		}
+	}
+}
+
+func overlap(a, b *group) bool {
+	const near = boxGapY / 2
+	return a.first.X < b.first.X+b.rect.w+near && b.first.X < a.first.X+a.rect.w+near &&
+		a.first.Y < b.first.Y+b.rect.h+near && b.first.Y < a.first.Y+a.rect.h+near
+}
+
+// room finds the free corner for a new group that is nearest to its neighbours, right of its callers if that can be.
+func (d *drawing) room(g *group, done []*group) Point {
+	left, right, want := d.between(g, done)
+	best, cost := Point{margin, margin}, math.Inf(1)
+	for _, o := range done {
+		for _, at := range []Point{{o.first.X, o.first.Y + o.rect.h + boxGapY}, {o.first.X + o.rect.w + boxGapX, o.first.Y},
+			{o.first.X, margin}, {left, o.first.Y + o.rect.h + boxGapY}, {left, margin}} {
+			g.first = at
+			if slices.ContainsFunc(done, func(o *group) bool { return overlap(g, o) }) {
+				continue
+			}
+			c := math.Abs(at.Y-want) + math.Abs(at.X-left)/2
+			if at.X < left {
+				c += 4 * (left - at.X)
+			}
+			if at.X+g.rect.w > right {
+				c += at.X + g.rect.w - right
+			}
+			if c < cost {
+				best, cost = at, c
+			}
+		}
+	}
+	if math.IsInf(cost, 1) && len(done) > 0 {
+		low := slices.MaxFunc(done, func(a, b *group) int { return cmp.Compare(a.first.Y+a.rect.h, b.first.Y+b.rect.h) })
+		best = Point{margin, low.first.Y + low.rect.h + boxGapY}
+	}
+	return best
+}
+
+// between says right of what, left of what and how high a group should stand.
+func (d *drawing) between(g *group, done []*group) (left, right, want float64) {
+	left, right = margin, math.Inf(1)
+	sum, n := 0.0, 0
+	for _, o := range done {
+		calls, called := 0, 0
+		for _, s := range g.spots {
+			calls += count(s.out, o)
+			called += count(s.in, o)
+		}
+		if calls+called == 0 {
+			continue
+		}
+		sum, n = sum+o.first.Y, n+1
+		if called >= calls {
+			left = max(left, o.first.X+o.rect.w+boxGapX)
+		} else {
+			right = min(right, o.first.X-boxGapX)
+		}
+	}
+	if n > 0 {
+		want = sum / float64(n)
+	}
+	return left, right, want
+}
+
+func count(list []*spot, g *group) int {
+	n := 0
+	for _, s := range list {
+		if s.group == g {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,243 @@
+package graph
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// curve is a cubic Bézier curve.
+type curve [4]Point
+
+// route leads from one node to another: from the right side to the left one, or in a bow where the other node stands in the
+// same column or farther left. bend moves parallel edges apart.
+func route(from, to Point, bend float64) curve {
+	const half, tip = NodeWidth / 2, 3.0
+	switch dx := to.X - from.X; {
+	case dx >= NodeWidth+narrowGap/2:
+		a, b := Point{from.X + half, from.Y}, Point{to.X - half - tip, to.Y}
+		reach := max(24, min((b.X-a.X)/2, 140))
+		return curve{a, {a.X + reach, a.Y + bend}, {b.X - reach, b.Y + bend}, b}
+	case math.Abs(dx) < NodeWidth:
+		a, b := Point{from.X + half, from.Y}, Point{to.X + half + tip, to.Y}
+		out := max(a.X, b.X) + 58 + bend
+		return curve{a, {out, a.Y}, {out, b.Y}, b}
+	}
+	a, b := Point{from.X, from.Y + NodeHeight/2}, Point{to.X, to.Y + NodeHeight/2 + tip}
+	low := max(a.Y, b.Y) + 50 + bend
+	return curve{a, {a.X, low}, {b.X, low}, b}
+}
+
+func (c *curve) at(t float64) Point {
+	s := 1 - t
+	k := [4]float64{s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t}
+	var p Point
+	for i := range c {
+		p.X += k[i] * c[i].X
+		p.Y += k[i] * c[i].Y
+	}
+	return p
+}
+
+func (c curve) path() string {
+	return fmt.Sprintf("M%s %sC%s %s %s %s %s %s", px(c[0].X), px(c[0].Y), px(c[1].X), px(c[1].Y), px(c[2].X), px(c[2].Y), px(c[3].X), px(c[3].Y))
+}
+
+type rectangle struct{ x, y, w, h float64 }
+
+// label is a lock on an edge, and what stands below it.
+type label struct {
+	edge  *Edge
+	at    Point
+	lines []string
+}
+
+// maxLabels is how many edges get words; above that their locks alone are drawn, and the rest is in the tooltip.
+const maxLabels = 250
+
+// edges draws the lines, and finds places for the labels, which are drawn later so that no line crosses them.
+func (p *picture) edges() []label {
+	parallel, nth := map[[2]string]int{}, map[[2]string]int{}
+	for i := range p.g.Edges {
+		parallel[[2]string{p.g.Edges[i].From, p.g.Edges[i].To}]++
+	}
+	var out []label
+	for i := range p.g.Edges {
+		e := &p.g.Edges[i]
+		from, ok := p.l.Nodes[e.From]
+		to, ok2 := p.l.Nodes[e.To]
+		if !ok || !ok2 || e.From == e.To {
+			continue
+		}
+		ends := [2]string{e.From, e.To}
+		c := route(from, to, (float64(nth[ends])-float64(parallel[ends]-1)/2)*54)
+		nth[ends]++
+		p.line(e, c)
+		l := label{edge: e}
+		if len(p.g.Edges) <= maxLabels {
+			l.lines = p.g.words(e)
+		}
+		l.at = p.free(&l, c)
+		out = append(out, l)
+	}
+	return out
+}
+
+func (p *picture) line(e *Edge, c curve) {
+	dash, width := "", 1.6
+	switch {
+	case e.Lock == LockBroken:
+		dash, width = ` stroke-dasharray="10 4"`, 2
+	case e.Lock == LockUnknown || e.Weak():
+		dash = ` stroke-dasharray="5 4"`
+	}
+	p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="%s"%s marker-end="url(#to-%s)"/>`+"\n", c.path(), p.c.lock[e.Lock], px(width), dash, e.Lock)
+}
+
+// free finds a place along the curve where the label covers no node and no other label: the middle, or what is near it, or
+// where it covers least.
+func (p *picture) free(l *label, c curve) Point {
+	best, least := Point{}, math.Inf(1)
+	for _, t := range []float64{0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82, 0.12, 0.88} {
+		l.at = c.at(t)
+		if covered := p.covered(l.rectangle()); covered < least {
+			best, least = l.at, covered
+		}
+		if least == 0 {
+			break
+		}
+	}
+	l.at = best
+	p.places = append(p.places, l.rectangle())
+	return best
+}
+
+// covered is the area that a label would cover of something else.
+func (p *picture) covered(r rectangle) float64 {
+	sum := 0.0
+	for _, o := range p.places {
+		w := min(r.x+r.w, o.x+o.w) - max(r.x, o.x)
+		h := min(r.y+r.h, o.y+o.h) - max(r.y, o.y)
+		if w > 0 && h > 0 {
+			sum += w * h
+		}
+	}
+	return sum
+}
+
+const lockRadius = 10.0
+
+func (l *label) rectangle() rectangle {
+	w, h := 2*lockRadius+2, 2*lockRadius+2
+	for _, s := range l.lines {
+		w = max(w, 5.6*float64(len([]rune(s))))
+		h += 12
+	}
+	return rectangle{l.at.X - w/2, l.at.Y - lockRadius - 1, w, h}
+}
+
+// words are the lines below an edge's lock.
+func (g *Graph) words(e *Edge) []string {
+	var first, second []string
+	if e.Members > 0 {
+		first = append(first, fmt.Sprintf("%d edges", e.Members))
+	}
+	if e.Port != 0 {
+		first = append(first, fmt.Sprintf(":%d", e.Port))
+	}
+	if e.Subset != "" {
+		first = append(first, cutMiddle(e.Subset, 10))
+	}
+	o := e.Observed
+	switch {
+	case o != nil && o.Known > 0 && o.Requests+o.Connections > 0:
+		first = append(first, share(e.Lock, o.MTLS))
+	case o == nil && e.Declared != nil:
+		first = append(first, e.Declared.Verdict.Status.Word(g.Dialect))
+	}
+	if o != nil {
+		second = append(second, per(o.Attempts()))
+		if n := o.Requests + o.Connections; o.Errors > 0 && n > 0 {
+			second = append(second, percent(o.Errors/n)+" err")
+		}
+	}
+	var out []string
+	for _, l := range [][]string{first, second} {
+		if len(l) > 0 {
+			out = append(out, strings.Join(l, " "))
+		}
+	}
+	return out
+}
+
+// share says how much is mTLS, in a word where it is all or nothing.
+func share(l Lock, mtls float64) string {
+	switch {
+	case l == LockLocked:
+		return "mTLS"
+	case l == LockOpen:
+		return "plain"
+	}
+	return percent(mtls)
+}
+
+func (p *picture) label(l label) {
+	e := l.edge
+	about := fmt.Sprintf("%s to %s", p.name(e.From), p.name(e.To))
+	if e.Port != 0 {
+		about += fmt.Sprintf(":%d", e.Port)
+	}
+	about += ": " + e.Lock.String()
+	if e.Reason != "" {
+		about += ", " + e.Reason
+	}
+	for _, f := range e.Findings {
+		about += "\n" + f.Severity + ": " + f.Text
+	}
+	p.f("<g><title>%s</title>", text(about))
+	p.lock(e.Lock, l.at)
+	if worst := worstFinding(e.Findings); worst != "" {
+		p.warning(Point{l.at.X + lockRadius + 3, l.at.Y - lockRadius + 2}, worst)
+	}
+	for i, line := range l.lines {
+		p.f(`<text x="%s" y="%s" text-anchor="middle" font-size="10.5" fill="%s" stroke="%s" stroke-width="3" stroke-linejoin="round" paint-order="stroke">%s</text>`,
+			px(l.at.X), px(l.at.Y+lockRadius+11+12*float64(i)), p.c.text, p.c.box, text(line))
+	}
+	p.b.WriteString("</g>\n")
+}
+
+func (p *picture) name(id string) string {
+	if n := p.nodes[id]; n != nil {
+		return n.Name
+	}
+	return id
+}
+
+// lock draws a lock. Each has a shape of its own: a closed padlock, one that is half filled, one with its shackle open, a
+// disc with a cross, a question mark in a dashed ring.
+func (p *picture) lock(l Lock, at Point) {
+	colour := p.c.lock[l]
+	p.f(`<g transform="translate(%s %s)">`, px(at.X), px(at.Y))
+	ring := func(fill, extra string) {
+		p.f(`<circle r="%s" fill="%s" stroke="%s" stroke-width="1.4"%s/>`, px(lockRadius), fill, colour, extra)
+	}
+	line := fmt.Sprintf(`fill="none" stroke="%s" stroke-width="1.6" stroke-linecap="round"`, colour)
+	switch l {
+	case LockLocked:
+		ring(p.c.node, "")
+		p.f(`<path d="M-2.8-1v-2a2.8 2.8 0 0 1 5.6 0v2" %s/><rect x="-4.5" y="-1" width="9" height="6.5" rx="1.2" fill="%s"/>`, line, colour)
+	case LockMixed:
+		ring(p.c.node, "")
+		p.f(`<path d="M-2.8-1v-2a2.8 2.8 0 0 1 5.6 0v2" %s/><rect x="-4.5" y="-1" width="9" height="6.5" rx="1.2" %s/><path d="M-4.5 0.2a1.2 1.2 0 0 1 1.2-1.2h3.3v6.5h-3.3a1.2 1.2 0 0 1-1.2-1.2z" fill="%s"/>`, line, line, colour)
+	case LockOpen:
+		ring(p.c.node, "")
+		p.f(`<path d="M1-0.6v-3a2.7 2.7 0 0 1 5.4 0v1" %s/><rect x="-6.2" y="-0.6" width="9" height="6.5" rx="1.2" %s/>`, line, line)
+	case LockBroken:
+		ring(colour, "")
+		p.f(`<path d="M-3.6-3.6l7.2 7.2m0-7.2l-7.2 7.2" fill="none" stroke="%s" stroke-width="2.2" stroke-linecap="round"/>`, p.c.ground)
+	default:
+		ring(p.c.node, ` stroke-dasharray="2.6 2.2"`)
+		p.f(`<path d="M-2.4-2.4a2.5 2.5 0 1 1 3.9 2.1c-1 .7-1.5 1.1-1.5 2.2m0 2.7v.1" %s/>`, line)
+	}
+	p.b.WriteString("</g>")
+}
