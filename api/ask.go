@@ -5,16 +5,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"time"
 )
-
-// maxEvent bounds one line of an event stream, in bytes.
-const maxEvent = 1 << 20
 
 // GraphQuery says which part of the graph is wanted. The zero value is all of it, over the default window.
 type GraphQuery struct {
@@ -59,26 +55,11 @@ func (c *Client) Tap(ctx context.Context, q TapQuery, yield func(*LogLine) error
 			v.Set(name, value)
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://oarlock/v1/tap?"+v.Encode(), nil)
+	res, err := c.send(ctx, http.MethodGet, "/v1/tap?"+v.Encode(), nil)
 	if err != nil {
-		return fmt.Errorf("ask control plane: %w", err)
-	}
-	req.Header.Set("Accept", "text/event-stream")
-	res, err := c.http.Do(req)
-	if err != nil {
-		if u := (*url.Error)(nil); errors.As(err, &u) {
-			err = u.Err
-		}
-		return fmt.Errorf("ask control plane: %w", err)
+		return err
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		var e Error
-		if err := json.NewDecoder(io.LimitReader(res.Body, maxEvent)).Decode(&e); err != nil || e.Message == "" {
-			return fmt.Errorf("ask control plane: %s", res.Status)
-		}
-		return errors.New(e.Message)
-	}
 	return readEvents(res.Body, func(data []byte) error {
 		var l LogLine
 		if err := json.Unmarshal(data, &l); err != nil {

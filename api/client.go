@@ -10,22 +10,47 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
-// maxAnswer bounds what a client reads, in bytes.
-const maxAnswer = 256 << 20
+// Bounds of what a client reads, in bytes.
+const (
+	maxAnswer = 256 << 20
+	maxError  = 1 << 20
+	maxEvent  = 1 << 20 // of one line
+)
 
 // Client asks a control plane over its unix socket. Its methods may be called from any goroutine; their errors say
-// `ask control plane: cause`, or are an *Error's message where it answered with one.
-type Client struct{ http http.Client }
+// `ask control plane: cause`, or are a *RefusedError where it answered with an Error.
+type Client struct {
+	// User is the account in whose name is asked, for the list of changes; "" says nothing.
+	User string
+
+	http http.Client
+}
+
+// RefusedError is the answer of a control plane that did not do what it was asked.
+type RefusedError struct {
+	Status  int    // of HTTP: 400 bad, 404 unknown, 409 stale or without agreement, 422 not possible, 503 something is away
+	Message string // `verb object: cause`
+}
+
+// Error gives the message.
+func (e *RefusedError) Error() string { return e.Message }
+
+// Headers that say who asks: ClientHeader is "cli" or "dashboard", UserHeader the name of an account.
+const (
+	ClientHeader = "Oarlock-Client"
+	UserHeader   = "Oarlock-User"
+)
 
 // NewClient makes a client of a socket. Nothing is opened yet.
 func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}
-	return &Client{http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConns: 2, IdleConnTimeout: 30 * time.Second}}}
+	return &Client{http: http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConns: 2, IdleConnTimeout: 30 * time.Second}}}
 }
 
 // Close closes idle connections.
@@ -62,7 +87,22 @@ func (c *Client) Rotate(ctx context.Context, r Rotate) (*CA, error) {
 	return ask[CA](ctx, c, http.MethodPost, "/v1/ca/rotate", r)
 }
 
+// ask sends a question and reads the answer.
 func ask[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
+	res, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	var out T
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(&out); err != nil {
+		return nil, fmt.Errorf("ask control plane: %w", err)
+	}
+	return &out, nil
+}
+
+// send sends a question and gives the answer, whose body is the caller's to close. An answer that is an Error is an error.
+func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -75,6 +115,13 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body any) (
 	if err != nil {
 		return nil, fmt.Errorf("ask control plane: %w", err)
 	}
+	req.Header.Set(ClientHeader, "cli")
+	if c.User != "" {
+		req.Header.Set(UserHeader, c.User)
+	}
+	if after, ok := ctx.Value(lastEventKey{}).(uint64); ok {
+		req.Header.Set("Last-Event-ID", strconv.FormatUint(after, 10))
+	}
 	if content != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -85,18 +132,13 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body any) (
 		}
 		return nil, fmt.Errorf("ask control plane: %w", err)
 	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
 	defer res.Body.Close()
-	dec := json.NewDecoder(io.LimitReader(res.Body, maxAnswer))
-	if res.StatusCode != http.StatusOK {
-		var e Error
-		if err := dec.Decode(&e); err != nil || e.Message == "" {
-			return nil, fmt.Errorf("ask control plane: %s", res.Status)
-		}
-		return nil, errors.New(e.Message)
+	var e Error
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxError)).Decode(&e); err != nil || e.Message == "" {
+		return nil, fmt.Errorf("ask control plane: %s", res.Status)
 	}
-	var out T
-	if err := dec.Decode(&out); err != nil {
-		return nil, fmt.Errorf("ask control plane: %w", err)
-	}
-	return &out, nil
+	return nil, &RefusedError{res.StatusCode, e.Message}
 }

@@ -161,6 +161,11 @@ type Wrote struct {
 	// Files has the hash of the content of each file (SHA-256 in hex), by absolute path: they are read at once, while a
 	// file that changed a moment ago is else read when it has settled.
 	Files map[string]string `json:"files,omitempty"`
+	// Removed are files that were removed, by absolute path.
+	Removed []string `json:"removed,omitempty"`
+	// What was done, in one line such as "require shop/api", so that the list of changes names it: "" leaves it to what the
+	// files say.
+	What string `json:"what,omitempty"`
 }
 
 // Reload is what came of looking at the manifests.

@@ -2,102 +2,94 @@ package control
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/manifest"
 	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/web"
 )
 
-// Bounds of the JSON API.
-const (
-	maxBody  = 64 << 10
-	maxWait  = time.Minute
-	baseWait = 10 * time.Second
-)
-
-// problem is an error with the HTTP status that it asks for.
-type problem struct {
-	status int
-	err    error
-}
-
-func (p *problem) Error() string { return p.err.Error() }
-
-func bad(format string, args ...any) error {
-	return &problem{http.StatusBadRequest, fmt.Errorf(format, args...)}
-}
-
-// handler answers the JSON API.
-func (p *Plane) handler(ctx context.Context) http.Handler {
-	mux := http.NewServeMux()
-	add := func(pattern string, answer func(w http.ResponseWriter, r *http.Request) (any, error)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-			v, err := answer(w, r)
-			if err != nil {
-				p.refuse(w, r, err)
-				return
-			}
-			write(w, http.StatusOK, v)
-		})
-	}
-	add("GET /v1/status", func(http.ResponseWriter, *http.Request) (any, error) { return p.status(), nil })
-	add("GET /v1/manifests", func(http.ResponseWriter, *http.Request) (any, error) { return p.manifests(), nil })
-	add("POST /v1/reload", func(_ http.ResponseWriter, r *http.Request) (any, error) { return p.reload(ctx, r) })
-	add("GET /v1/sync", p.sync)
-	add("GET /v1/ca", func(http.ResponseWriter, *http.Request) (any, error) { return p.caAnswer(), nil })
-	add("POST /v1/ca/rotate", p.rotate)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		p.refuse(w, r, &problem{http.StatusNotFound, fmt.Errorf("%s %.200s: there is no such thing", r.Method, r.URL.Path)})
-	})
-	return mux
-}
-
-func (p *Plane) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	status := http.StatusInternalServerError
-	if e := (*problem)(nil); errors.As(err, &e) {
-		status = e.status
-	}
-	if status == http.StatusInternalServerError {
-		p.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	}
-	write(w, status, api.Error{Head: head("Error"), Message: err.Error()})
-}
-
-// write sends an answer. Whoever has gone away hears nothing.
-func write(w http.ResponseWriter, status int, v any) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"message": "write answer: it has no JSON form"}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n'))
-}
+// The Plane is the web.Mesh of its API: what follows answers for it.
+var _ web.Mesh = (*Plane)(nil)
 
 func head(kind string) api.Head { return api.Head{APIVersion: api.Version, Kind: kind} }
 
-// reload lets the goroutine that reads do it once more, and waits for it.
-func (p *Plane) reload(ctx context.Context, r *http.Request) (*api.Reload, error) {
-	var wrote api.Wrote
-	if err := decode(r, &wrote); err != nil && !errors.Is(err, io.EOF) {
-		return nil, bad("reload manifests: %w", err)
+// Now implements web.Mesh.
+func (p *Plane) Now() *web.Now {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.now
+}
+
+// tell makes what is in force known to the API. The caller does not hold mu.
+func (p *Plane) tell() {
+	p.mu.Lock()
+	n := &web.Now{Taken: p.taken.snap, Files: p.taken.files, Problems: p.taken.problems, Running: p.running, Published: p.resolver}
+	if p.held != nil {
+		n.Held = p.held.why
 	}
-	if len(wrote.Files) > 0 {
-		p.opt.Source.Expect(wrote.Files)
+	n.At = p.versions.times[versionOf(p.published)]
+	p.now = n
+	p.mu.Unlock()
+	p.api.Took(n)
+}
+
+// Acknowledged implements web.Mesh.
+func (p *Plane) Acknowledged() <-chan struct{} { return p.xds.Changed() }
+
+// Coverage implements web.Mesh.
+func (p *Plane) Coverage(version string) (api.Coverage, bool) {
+	nodes := p.nodes()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if version == "" {
+		version = versionOf(p.published)
 	}
+	_, known := p.versions.order[version]
+	return p.coverage(nodes, version), known
+}
+
+// Have implements web.Mesh.
+func (p *Plane) Have(version string) (map[mesh.Ref]bool, bool) {
+	status := p.xds.Status()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if version == "" {
+		version = versionOf(p.published)
+	}
+	target, known := p.versions.order[version]
+	out := map[mesh.Ref]bool{}
+	for i := range status {
+		n := &status[i]
+		if at, ok := p.versions.order[n.InForce]; known && ok && at >= target && n.Connected {
+			out[n.Pod] = true
+		}
+	}
+	return out, known
+}
+
+// Read implements web.Mesh.
+func (p *Plane) Read(ctx context.Context) (mesh.Reading, []manifest.File, error) {
+	return p.opt.Source.ReadFiles(ctx)
+}
+
+// Load implements web.Mesh.
+func (p *Plane) Load(files []manifest.File) (*mesh.Snapshot, []mesh.Problem) {
+	return p.opt.Source.Load(files)
+}
+
+// Expect implements web.Mesh.
+func (p *Plane) Expect(hashes map[string]string) { p.opt.Source.Expect(hashes) }
+
+// Reload implements web.Mesh: it lets the goroutine that reads do so once more, and waits for it.
+func (p *Plane) Reload(ctx context.Context) (*api.Reload, error) {
 	done := make(chan struct{})
 	select {
 	case p.reloads <- done:
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	select {
 	case <-done:
@@ -106,24 +98,15 @@ func (p *Plane) reload(ctx context.Context, r *http.Request) (*api.Reload, error
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := &api.Reload{Head: head("Reload"), Snapshot: versionOf(p.published), Problems: problems(p.taken.problems)}
+	out := &api.Reload{Head: head("Reload"), Snapshot: versionOf(p.published), Problems: web.Problems(p.taken.problems)}
 	if p.held != nil {
-		out.Held, out.Problems = p.held.why, problems(p.held.problems)
+		out.Held, out.Problems = p.held.why, web.Problems(p.held.problems)
 	}
 	return out, nil
 }
 
-// sync waits for a snapshot to be in force.
-func (p *Plane) sync(w http.ResponseWriter, r *http.Request) (any, error) {
-	wait := baseWait
-	if s := r.FormValue("wait"); s != "" {
-		d, err := time.ParseDuration(s)
-		if err != nil || d < 0 || d > maxWait {
-			return nil, bad("wait for snapshot: want a duration of at most %s, not %.40q", maxWait, s)
-		}
-		wait = d
-	}
-	version := r.FormValue("snapshot")
+// Sync implements web.Mesh.
+func (p *Plane) Sync(ctx context.Context, version string) *api.Sync {
 	p.mu.Lock()
 	if version == "" {
 		version = versionOf(p.published)
@@ -131,47 +114,26 @@ func (p *Plane) sync(w http.ResponseWriter, r *http.Request) (any, error) {
 	_, known := p.versions.order[version]
 	p.mu.Unlock()
 	if !known {
-		return nil, &problem{http.StatusNotFound, fmt.Errorf("wait for snapshot %.80q: it was never published here, or long ago", version)}
+		return nil
 	}
-	// The answer may come later than what WriteTimeout allows for.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + writeTimeout))
-	ctx, cancel := context.WithTimeout(r.Context(), wait)
-	defer cancel()
-	return p.wait(ctx, version), nil
+	return p.wait(ctx, version)
 }
 
-// decode reads the body of a request. Without one the error is io.EOF.
-func decode(r *http.Request, into any) error {
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	return dec.Decode(into)
-}
-
-func (p *Plane) rotate(_ http.ResponseWriter, r *http.Request) (any, error) {
-	var ask api.Rotate
-	if err := decode(r, &ask); err != nil {
-		return nil, bad("rotate authority: %w", err)
-	}
-	var err error
-	switch ask.Step {
-	case "":
-		err = p.authority.Rotate()
+// Rotate implements web.Mesh.
+func (p *Plane) Rotate(r api.Rotate) error {
+	switch r.Step {
 	case "prepare":
-		err = p.authority.Prepare()
+		return p.authority.Prepare()
 	case "activate":
-		err = p.authority.Activate(ask.Force)
+		return p.authority.Activate(r.Force)
 	case "retire":
-		err = p.authority.Retire(ask.Force)
-	default:
-		return nil, bad("rotate authority: step %.40q is none of prepare, activate, retire", ask.Step)
+		return p.authority.Retire(r.Force)
 	}
-	if err != nil {
-		return nil, &problem{http.StatusConflict, err}
-	}
-	return p.caAnswer(), nil
+	return p.authority.Rotate()
 }
 
-func (p *Plane) caAnswer() *api.CA { return &api.CA{Head: head("CA"), CAStatus: p.caStatus()} }
+// CA implements web.Mesh.
+func (p *Plane) CA() *api.CA { return &api.CA{Head: head("CA"), CAStatus: p.caStatus()} }
 
 func (p *Plane) caStatus() api.CAStatus {
 	s := p.authority.Status()
@@ -183,8 +145,8 @@ func (p *Plane) caStatus() api.CAStatus {
 	return out
 }
 
-// status says how the mesh is.
-func (p *Plane) status() *api.Status {
+// Status implements web.Mesh.
+func (p *Plane) Status() *api.Status {
 	nodes := p.nodes()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -203,15 +165,15 @@ func (p *Plane) status() *api.Status {
 		all = slices.Concat(all, p.running.Problems)
 	}
 	out.Sync = p.coverage(nodes, versionOf(p.published))
-	out.Problems = problems(all)
+	out.Problems = web.Problems(all)
 	for _, u := range snap.Unenforced {
-		out.Unenforced = append(out.Unenforced, api.Unenforced{Object: ref(u.Ref), Origin: origin(u.Origin), Why: u.Why})
+		out.Unenforced = append(out.Unenforced, api.Unenforced{Object: web.Ref(u.Ref), Origin: web.Origin(u.Origin), Why: u.Why})
 	}
 	return out
 }
 
-// manifests gives what the snapshot in force comes from.
-func (p *Plane) manifests() *api.Manifests {
+// Manifests implements web.Mesh.
+func (p *Plane) Manifests() *api.Manifests {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := &api.Manifests{Head: head("Manifests"), Snapshot: versionOf(p.published), Dialect: p.taken.snap.Dialect.String(),
@@ -222,7 +184,7 @@ func (p *Plane) manifests() *api.Manifests {
 	if r := p.running; r != nil {
 		out.Running = api.Running{Capture: r.Capture, CaptureWhy: r.CaptureWhy, Pods: pods(r)}
 		for service, ip := range r.ServiceIPs {
-			out.Running.ServiceIPs = append(out.Running.ServiceIPs, api.ServiceIP{Service: ref(service), IP: ip})
+			out.Running.ServiceIPs = append(out.Running.ServiceIPs, api.ServiceIP{Service: web.Ref(service), IP: ip})
 		}
 		slices.SortFunc(out.Running.ServiceIPs, func(a, b api.ServiceIP) int {
 			return mesh.Ref{Kind: mesh.Kind(a.Service.Kind), Namespace: a.Service.Namespace, Name: a.Service.Name}.Compare(
@@ -237,52 +199,10 @@ func accessLog(c *mesh.Config) api.AccessLog {
 	return api.AccessLog{On: on, File: c.AccessLogFile, Encoding: c.AccessLogEncoding, Format: c.AccessLogFormat}
 }
 
-func ref(r mesh.Ref) api.Ref {
-	return api.Ref{Kind: string(r.Kind), Namespace: r.Namespace, Name: r.Name}
-}
-
-func origin(o mesh.Origin) api.Origin { return api.Origin{File: o.File, Line: o.Line, Col: o.Col} }
-
-func problems(list []mesh.Problem) []api.Problem {
-	out := []api.Problem{}
-	for i := range list {
-		e := &list[i]
-		one := api.Problem{Severity: e.Severity.String(), Origin: origin(e.Origin), Message: e.Message, Hint: e.Hint}
-		if !e.Ref.IsZero() {
-			r := ref(e.Ref)
-			one.Object = &r
-		}
-		out = append(out, one)
-	}
-	return out
-}
-
-// containers counts those beside a sidecar that was added: a gateway's manifest names its proxy itself.
-func containers(w *mesh.Workload) int {
-	n := 0
-	for i := range w.Containers {
-		if w.Capture != mesh.CaptureSidecar || w.Containers[i].Name != mesh.SidecarContainer {
-			n++
-		}
-	}
-	return n
-}
-
 func pods(r *mesh.Running) []api.Pod {
 	out := []api.Pod{}
 	for i := range r.Pods {
-		e := &r.Pods[i]
-		w := e.Workload
-		one := api.Pod{
-			Namespace: w.Ref.Namespace, Name: w.Ref.Name, ServiceAccount: identity(w).ServiceAccount, Labels: w.Labels,
-			Addresses: w.Addresses, Sidecar: w.Capture == mesh.CaptureSidecar, Phase: string(e.Phase), Ready: e.Ready,
-			Containers: containers(w), Reason: e.Reason, Restarts: e.Restarts, Started: e.Started,
-		}
-		if !w.Owner.IsZero() {
-			r := ref(w.Owner)
-			one.Owner = &r
-		}
-		out = append(out, one)
+		out = append(out, web.PodShape(&r.Pods[i]))
 	}
 	return out
 }

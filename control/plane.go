@@ -17,6 +17,9 @@ import (
 	"github.com/oarlock/oarlock/ca"
 	"github.com/oarlock/oarlock/manifest"
 	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/metrics"
+	"github.com/oarlock/oarlock/resolve"
+	"github.com/oarlock/oarlock/web"
 	"github.com/oarlock/oarlock/xds"
 	"golang.org/x/sync/errgroup"
 )
@@ -29,6 +32,8 @@ type Source interface {
 	Places() []string
 	// Expect says that files were just written whole, with these hashes by name.
 	Expect(hashes map[string]string)
+	// Load reads files as ReadFiles reads its own.
+	Load(files []manifest.File) (*mesh.Snapshot, []mesh.Problem)
 }
 
 // Engine is where the workloads run, and what is told what to run. Apply may be called again with anything changed, and is
@@ -48,6 +53,9 @@ type Settings struct {
 	Token func(pod *mesh.Workload) (token string, expires time.Time, err error)
 }
 
+// auditFile is the audit log in the state folder.
+const auditFile = "audit.jsonl"
+
 // ServerName is the name that the certificate of the gRPC server has, and that sidecars ask for.
 const ServerName = "istiod.istio-system.svc"
 
@@ -65,7 +73,15 @@ type Options struct {
 	// XDS is the unix socket of the gRPC server, and Address its HOST:PORT; "" is none.
 	XDS, Address string
 	API          string // the unix socket of the JSON API
-	Log          *slog.Logger
+	// Writer takes changes of policy that are asked for over the API; nil refuses them.
+	Writer web.Writer
+	// Flows is the store of observations; nil is none.
+	Flows metrics.Flows
+	// Dial reaches the pods, to try their ports from outside; nil is this machine's network. A port is tried every
+	// ProbeEvery; 0 tries none unasked.
+	Dial       func(ctx context.Context, network, address string) (net.Conn, error)
+	ProbeEvery time.Duration
+	Log        *slog.Logger
 }
 
 // Plane is one control plane.
@@ -76,6 +92,7 @@ type Plane struct {
 	authority *ca.Authority
 	tokens    *ca.Tokens
 	xds       *xds.Server
+	api       *web.API
 
 	reloads chan chan<- struct{} // asks to look now, and says whom to tell when it is done
 	apply   chan struct{}        // of size one: something changed for the engine
@@ -84,7 +101,9 @@ type Plane struct {
 	taken     taken      // what is in force
 	held      *held      // what is not, and why; nil: nothing
 	running   *mesh.Running
-	published *mesh.Snapshot // taken with running
+	published *mesh.Snapshot    // taken with running
+	resolver  *resolve.Resolver // of published, or of one with the same content; nil before there is one
+	now       *web.Now          // what the API was last told
 	versions  versions
 }
 
@@ -110,11 +129,18 @@ func New(ctx context.Context, opt Options) (*Plane, error) {
 		return nil, fmt.Errorf("start control plane: %w", err)
 	}
 	p.xds = xds.NewServer(xds.Options{Authenticate: p.authenticate, Log: p.log})
+	p.api, err = web.NewAPI(web.Options{Name: opt.Name, Mesh: p, Engine: opt.Engine, Flows: opt.Flows, Writer: opt.Writer, Dial: opt.Dial,
+		ProbeEvery: opt.ProbeEvery, Audit: p.stateFile(auditFile), Log: p.log})
+	if err != nil {
+		return nil, fmt.Errorf("start control plane: %w", err)
+	}
+	p.tell()
 	return p, nil
 }
 
 // Run serves until ctx ends, and gives nil then. Any other end is an error: of a socket that cannot be opened.
-func (p *Plane) Run(ctx context.Context) error {
+func (p *Plane) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, p.api.Close()) }()
 	listeners, err := p.listen(ctx)
 	if err != nil {
 		return fmt.Errorf("run control plane: %w", err)
@@ -125,6 +151,7 @@ func (p *Plane) Run(ctx context.Context) error {
 	group.Go(func() error { p.authority.Run(ctx); return nil })
 	group.Go(func() error { p.watch(ctx); return nil })
 	group.Go(func() error { p.feed(ctx); return nil })
+	group.Go(func() error { p.api.Run(ctx); return nil })
 	err = p.serve(ctx, group, listeners)
 	if err != nil {
 		cancel()

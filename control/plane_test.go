@@ -64,6 +64,10 @@ func (s *text) Read(ctx context.Context) (mesh.Reading, error) {
 
 func (s *text) Expect(map[string]string) {}
 
+func (s *text) Load(files []manifest.File) (*mesh.Snapshot, []mesh.Problem) {
+	return manifest.Load(files, manifest.Options{})
+}
+
 func (s *text) Places() []string { return []string{"/mesh"} }
 
 // machine is an Engine that runs one pod for each template, in name only.
@@ -272,25 +276,6 @@ func TestStatus(t *testing.T) {
 }
 
 // TestManifests: who asks can make the very snapshot that is in force.
-// TestContainers: a gateway's manifest names its proxy, which is no container beside the sidecar.
-func TestContainers(t *testing.T) {
-	app, proxy := mesh.Container{Name: "app"}, mesh.Container{Name: mesh.SidecarContainer}
-	for _, c := range []struct {
-		capture mesh.Capture
-		in      []mesh.Container
-		want    int
-	}{
-		{mesh.CaptureSidecar, []mesh.Container{app}, 1},
-		{mesh.CaptureSidecar, []mesh.Container{proxy}, 0},
-		{mesh.CaptureSidecar, []mesh.Container{proxy, app}, 1},
-		{mesh.CaptureNone, []mesh.Container{proxy, app}, 2},
-	} {
-		if got := containers(&mesh.Workload{Capture: c.capture, Containers: c.in}); got != c.want {
-			t.Errorf("%v %v: %d, want %d", c.capture, c.in, got, c.want)
-		}
-	}
-}
-
 func TestManifests(t *testing.T) {
 	r := start(t, nil)
 	m, err := r.client.Manifests(t.Context())

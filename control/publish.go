@@ -39,6 +39,7 @@ func (p *Plane) runs(r *mesh.Running) {
 	p.running = r
 	p.mu.Unlock()
 	p.publish()
+	p.tell()
 }
 
 // publish gives the sidecars what is taken with what runs, if that is not what they have. Before it is known what runs
@@ -60,6 +61,10 @@ func (p *Plane) publish() {
 	}
 	p.versions.add(next.Version, begin)
 	p.mu.Unlock()
-	p.xds.Set(resolve.New(next))
+	r := resolve.New(next)
+	p.xds.Set(r)
+	p.mu.Lock()
+	p.resolver = r
+	p.mu.Unlock()
 	p.log.Debug("snapshot published", "version", next.Version, "took", time.Since(begin))
 }

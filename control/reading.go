@@ -87,10 +87,12 @@ func (p *Plane) look(ctx context.Context) {
 		p.mu.Lock()
 		p.held = &held{why, reading.Problems}
 		p.mu.Unlock()
+		p.tell()
 		return
 	}
 	p.take(reading, files)
 	p.publish()
+	p.tell()
 	if reading.Snapshot.Version != now.snap.Version {
 		p.log.Info("manifests taken", "version", reading.Snapshot.Version, "documents", reading.Snapshot.Documents, "problems", len(reading.Problems))
 		p.wakeFeed()

@@ -110,7 +110,7 @@ func (p *Plane) serve(ctx context.Context, group *errgroup.Group, l *listeners) 
 		return nil
 	})
 	answers := &http.Server{
-		Handler: p.handler(ctx), ReadHeaderTimeout: headTimeout, ReadTimeout: bodyTimeout, WriteTimeout: writeTimeout,
+		Handler: p.api, ReadHeaderTimeout: headTimeout, ReadTimeout: bodyTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead, BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	group.Go(func() error {

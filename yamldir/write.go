@@ -27,6 +27,11 @@ func (d *Dir) Write(ctx context.Context, pre mesh.Precondition, changes []mesh.C
 	if err != nil {
 		return err
 	}
+	return d.put(ctx, pre, edits)
+}
+
+// put makes edits.
+func (d *Dir) put(ctx context.Context, pre mesh.Precondition, edits []manifest.FileEdit) error {
 	for _, e := range edits {
 		if d.streamed(e.Name) {
 			return fmt.Errorf("write %s: %w", e.Name, ErrStream)

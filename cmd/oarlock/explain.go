@@ -298,14 +298,6 @@ func tieText(t resolve.TieBreak) string {
 	return ""
 }
 
-// sendsWord is what a client starts.
-func sendsWord(m mesh.ClientMode) string {
-	if m == mesh.ClientUnset || m == mesh.ClientDisable {
-		return "plaintext"
-	}
-	return m.String()
-}
-
 // wrap writes text in lines of at most width, the first indented by indent and the rest by two more.
 func (e *explainer) wrap(indent, text string) {
 	line, first := indent, true

@@ -14,6 +14,7 @@ import (
 	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/local"
 	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/web"
 )
 
 // runningMesh is a mesh of this machine, and whom to ask about it.
@@ -217,10 +218,10 @@ func (a *app) attachPod(ctx context.Context, command, arg string) (*runningMesh,
 // its first pod.
 func (a *app) chosenPod(s *api.Status, arg string) (*api.Pod, error) {
 	best, found := 0, []*api.Pod(nil)
-	for _, q := range a.readings(nil, arg) {
+	for _, q := range web.Readings(arg, a.namespace()) {
 		for i := range s.Pods {
 			p := &s.Pods[i]
-			fit := q.fitPod(p)
+			fit := fitPod(q, p)
 			if fit > best {
 				best, found = fit, found[:0]
 			}
@@ -265,13 +266,13 @@ const (
 )
 
 // fitPod is fit for a pod that runs.
-func (q asked) fitPod(p *api.Pod) int {
+func fitPod(q web.Asked, p *api.Pod) int {
 	switch {
-	case q.namespace != "" && p.Namespace != q.namespace:
+	case q.Namespace != "" && p.Namespace != q.Namespace:
 		return 0
-	case p.Name == q.name && (q.kind == "" || q.kind == mesh.KindPod):
+	case p.Name == q.Name && (q.Kind == "" || q.Kind == mesh.KindPod):
 		return fitsName
-	case p.Owner != nil && p.Owner.Name == q.name && (q.kind == "" || string(q.kind) == p.Owner.Kind):
+	case p.Owner != nil && p.Owner.Name == q.Name && (q.Kind == "" || string(q.Kind) == p.Owner.Kind):
 		return fitsOwner
 	}
 	return 0

@@ -1,0 +1,180 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/change"
+	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/metrics"
+)
+
+// How much of everything an overview shows.
+const (
+	brokenShown  = 20
+	changesShown = 5
+)
+
+// overview is GET /v1/overview.
+func (a *API) overview(r *http.Request) (any, error) {
+	window, err := windowOf(r)
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.views.get(r.Context(), window)
+	if err != nil {
+		return nil, err
+	}
+	status := a.opt.Mesh.Status()
+	out := &api.Overview{Head: head("Overview"), Mesh: a.opt.Name, Sync: status.Sync, Held: status.Held, Services: status.Services,
+		Trouble: p.shape.Trouble, Broken: broken(p), Problems: status.Problems, Unenforced: status.Unenforced, CA: status.CA,
+		Certificates: []api.Certificate{}, Store: a.store(r.Context())}
+	if rule := modeOf(p.now.Taken, change.Resource{Scope: change.ScopeMesh}); rule != nil {
+		out.Rule = *rule
+	}
+	out.MTLS, out.Known = shares(p.seen)
+	for i := range p.shape.Edges {
+		countLock(&out.Locks, p.shape.Edges[i].Lock)
+		out.Findings += serious(p.shape.Edges[i].Findings)
+	}
+	for i := range p.shape.Nodes {
+		n := &p.shape.Nodes[i]
+		out.Findings += serious(n.Findings)
+		if n.Kind == "workload" {
+			out.Workloads++
+			if n.Capture == mesh.CaptureSidecar.String() {
+				out.Meshed++
+			}
+		}
+	}
+	if seen, err := a.lookTrend(r.Context(), trendKey{window: window, points: basePoints}); err == nil {
+		out.Trend, out.Trouble = seen.trend, cmp.Or(out.Trouble, seen.trouble)
+	}
+	if all, err := a.allCertificates(r.Context()); err == nil {
+		out.Certificates = all[:min(len(all), certsShown)]
+	}
+	list, _, _ := a.journal.page("", changesShown)
+	out.Changes = a.shown(list)
+	return out, nil
+}
+
+// serious counts errors and warnings.
+func serious(list []api.Finding) int {
+	n := 0
+	for _, f := range list {
+		if f.Severity != "note" {
+			n++
+		}
+	}
+	return n
+}
+
+// broken are the edges that somebody should look at first: those that are broken, those that are open although mutual TLS is
+// declared, and those with a finding that is an error.
+func broken(p *picture) []api.Edge {
+	out := []api.Edge{}
+	rank := func(e *api.Edge) int {
+		switch {
+		case e.Lock == "broken":
+			return 0
+		case (e.Lock == "open" || e.Lock == "mixed") && e.Declared != nil && e.Declared.Wire == "mTLS":
+			return 1
+		case slices.ContainsFunc(e.Findings, func(f api.Finding) bool { return f.Severity == "error" }):
+			return 2
+		}
+		return -1
+	}
+	for i := range p.shape.Edges {
+		if rank(&p.shape.Edges[i]) >= 0 {
+			out = append(out, p.shape.Edges[i])
+		}
+	}
+	slices.SortStableFunc(out, func(x, y api.Edge) int { return cmp.Compare(rank(&x), rank(&y)) })
+	return out[:min(len(out), brokenShown)]
+}
+
+// shares are the share of traffic with mutual TLS of what is known, and of what is known of all; nil without traffic. Where
+// both ends counted, the destination's word counts.
+func shares(o *metrics.Observation) (mtls, known *float64) {
+	if o == nil {
+		return nil, nil
+	}
+	type key struct {
+		from, to string
+		host     string
+		port     uint16
+	}
+	told := map[key]bool{}
+	at := func(f *metrics.Flow) key {
+		return key{f.Source.Namespace + "/" + f.Source.Workload, f.Destination.Namespace + "/" + f.Destination.Workload, f.Service.Host, f.Port}
+	}
+	for i := range o.Flows {
+		if o.Flows[i].Reporter == metrics.Destination {
+			told[at(&o.Flows[i])] = true
+		}
+	}
+	var all, sure, locked float64
+	for i := range o.Flows {
+		f := &o.Flows[i]
+		if f.Reporter != metrics.Destination && told[at(f)] {
+			continue
+		}
+		n := f.Requests + f.Connections
+		all += n
+		switch f.Security {
+		case metrics.SecurityMutualTLS:
+			sure += n
+			locked += n
+		case metrics.SecurityNone:
+			sure += n
+		}
+	}
+	if all == 0 {
+		return nil, nil
+	}
+	known = new(float64)
+	*known = sure / all
+	if sure > 0 {
+		mtls = new(float64)
+		*mtls = locked / sure
+	}
+	return mtls, known
+}
+
+// store is how the store of observations is.
+func (a *API) store(ctx context.Context) api.Store {
+	if a.opt.Flows == nil {
+		return api.Store{Kind: "none", Problem: noStore}
+	}
+	ctx, cancel := context.WithTimeout(ctx, adminTime)
+	defer cancel()
+	h := a.opt.Flows.Health(ctx)
+	return api.Store{Kind: h.Kind, Address: h.Address, OK: h.OK, Problem: h.Problem, Targets: h.Targets, Up: h.Up,
+		Interval: h.Interval.Seconds(), Series: h.Series, Bytes: h.Bytes, Retention: h.Retention.Seconds(), Since: h.Since}
+}
+
+// graph is GET /v1/graph.
+func (a *API) graph(r *http.Request) (any, error) {
+	window, err := windowOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.ParseForm(); err != nil {
+		return nil, bad("read graph: %w", err)
+	}
+	namespaces, expand := r.Form["namespace"], r.Form["expand"]
+	if len(namespaces)+len(expand) > maxExpanded {
+		return nil, wrong(http.StatusBadRequest, "read graph: more than %d names", maxExpanded)
+	}
+	p, err := a.views.get(r.Context(), window)
+	if err != nil {
+		return nil, err
+	}
+	return a.views.drawings.shape(p, namespaces, expand, r.FormValue("layout") != "false"), nil
+}
+
+// maxExpanded bounds the names in a question.
+const maxExpanded = 500

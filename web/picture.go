@@ -1,0 +1,192 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/graph"
+	"github.com/oarlock/oarlock/metrics"
+	"golang.org/x/sync/errgroup"
+)
+
+// Bounds of pictures.
+const (
+	pictureAge = time.Second
+	maxWindows = 8               // pictures of different windows that are kept
+	maxStarts  = 4               // windows that begin with a change, looked at for one picture
+	flowsTime  = 5 * time.Second // how long the store may take for one picture
+)
+
+// noStore is the trouble of a mesh without a store of observations.
+const noStore = "there is no store of observations here"
+
+// views makes the pictures of a mesh. One of a window is made at most once a second, for all who ask.
+type views struct {
+	api      *API
+	pictures *shared[time.Duration, *picture]
+	drawings *drawings
+}
+
+func newViews(a *API) *views {
+	return &views{api: a, pictures: newShared[time.Duration, *picture](pictureAge, maxWindows), drawings: newDrawings()}
+}
+
+// pictureMark tells pictures apart that show something else.
+type pictureMark struct {
+	version string
+	newest  time.Time
+	proofs  uint64
+	pending int // edges whose verdict changed and of which nothing can be said yet
+	trouble string
+}
+
+// picture is the mesh with what the three witnesses say. It is shared, and nobody changes it.
+type picture struct {
+	now   *Now
+	graph *graph.Graph
+	shape *api.Graph // in its JSON shape, without a layout
+	seen  *metrics.Observation
+	mark  pictureMark
+	nodes map[string]*api.GraphNode
+	edges map[string]*api.Edge
+}
+
+// get gives a picture that is at most a second old, and of the newest mesh.
+func (v *views) get(ctx context.Context, window time.Duration) (*picture, error) {
+	version := v.api.opt.Mesh.Now().version()
+	one, err := v.pictures.get(ctx, window, func(p *picture) bool { return p.mark.version == version },
+		func(ctx context.Context) (*picture, error) { return v.make(ctx, window), nil })
+	if err != nil {
+		return nil, wrong(503, "look at mesh: %w", err)
+	}
+	return one, nil
+}
+
+// observed is what traffic did in a window, or why nobody can say.
+func (v *views) observed(ctx context.Context, window time.Duration) (*metrics.Observation, string) {
+	flows := v.api.opt.Flows
+	if flows == nil {
+		return nil, noStore
+	}
+	ctx, cancel := context.WithTimeout(ctx, flowsTime)
+	defer cancel()
+	seen, err := flows.Flows(ctx, metrics.Window{Length: window})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, "query flows: the store gives no answer within " + flowsTime.String()
+	}
+	if err != nil {
+		return nil, err.Error()
+	}
+	return seen, ""
+}
+
+func (v *views) make(ctx context.Context, window time.Duration) *picture {
+	n := v.api.opt.Mesh.Now()
+	p := &picture{now: n, graph: graph.Build(n.Declared()), nodes: map[string]*api.GraphNode{}, edges: map[string]*api.Edge{}}
+	proofs, generation := v.api.proofs.all()
+	w := graph.Witnesses{Now: time.Now(), Proofs: proofs, Changed: v.api.tracker.within(time.Now(), window)}
+	group := errgroup.Group{}
+	group.Go(func() error {
+		w.Observed, w.Trouble = v.observed(ctx, window)
+		return nil
+	})
+	since := v.sinceChanges(ctx, &group, w.Changed)
+	_ = group.Wait() // no part of it gives an error
+	pending := 0
+	for id, c := range w.Changed {
+		if c.Observed = since.of(c.Since); c.Observed == nil {
+			pending++
+		}
+		w.Changed[id] = c
+	}
+	p.graph.Observe(w)
+	p.seen, p.mark = w.Observed, pictureMark{version: n.version(), proofs: generation, pending: pending, trouble: w.Trouble}
+	if w.Observed != nil {
+		p.mark.newest = w.Observed.Newest
+	}
+	p.shape = p.graph.JSON()
+	p.shape.Mesh = v.api.opt.Name
+	for i := range p.shape.Nodes {
+		p.nodes[p.shape.Nodes[i].ID] = &p.shape.Nodes[i]
+	}
+	for i := range p.shape.Edges {
+		p.edges[p.shape.Edges[i].ID] = &p.shape.Edges[i]
+	}
+	return p
+}
+
+// starts are observations since changes, newest start first: of many changes, several share one.
+type starts struct {
+	mu   sync.Mutex
+	list []start
+}
+
+type start struct {
+	at   time.Time
+	seen *metrics.Observation
+}
+
+// of gives the observation that begins soonest after a change, nil where there is none.
+func (s *starts) of(since time.Time) *metrics.Observation {
+	if since.IsZero() {
+		return nil
+	}
+	for _, one := range slices.Backward(s.list) { // oldest first
+		if !one.at.Before(since) {
+			return one.seen
+		}
+	}
+	return nil
+}
+
+// sinceChanges looks at what was observed since each change, in few windows. One that is shorter than two intervals of the
+// store would be widened, over what was before the change, and is left out.
+func (v *views) sinceChanges(ctx context.Context, group *errgroup.Group, changed map[string]graph.Changed) *starts {
+	out := &starts{}
+	flows := v.api.opt.Flows
+	if flows == nil || len(changed) == 0 {
+		return out
+	}
+	now, least := time.Now(), 2*flows.Health(ctx).Interval
+	for _, at := range someStarts(changed, now.Add(-least)) {
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, flowsTime)
+			defer cancel()
+			if seen, err := flows.Flows(ctx, metrics.Window{End: now, Length: now.Sub(at)}); err == nil {
+				out.mu.Lock()
+				defer out.mu.Unlock()
+				out.list = append(out.list, start{at, seen})
+				slices.SortFunc(out.list, func(a, b start) int { return b.at.Compare(a.at) })
+			}
+			return nil
+		})
+	}
+	return out
+}
+
+// someStarts picks the times from which to look: the newest changes one by one, to the half second, and one for all before.
+func someStarts(changed map[string]graph.Changed, latest time.Time) []time.Time {
+	const grain = 500 * time.Millisecond
+	var out []time.Time
+	for _, c := range changed {
+		if c.Since.IsZero() || c.Since.After(latest) {
+			continue
+		}
+		at := c.Since.Truncate(grain)
+		if at.Before(c.Since) {
+			at = at.Add(grain)
+		}
+		if at.After(latest) {
+			at = c.Since
+		}
+		out = append(out, at)
+	}
+	slices.SortFunc(out, func(a, b time.Time) int { return cmp.Or(b.Compare(a)) })
+	out = slices.Compact(out)
+	return out[:min(len(out), maxStarts)]
+}

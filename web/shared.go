@@ -1,0 +1,88 @@
+package web
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// shared makes each answer once for all who ask at a time, and keeps it for a while. It is bounded: of more answers than
+// it may keep, the oldest go.
+type shared[K comparable, V any] struct {
+	age  time.Duration
+	most int
+
+	mu      sync.Mutex
+	answers map[K]*sharing[V]
+}
+
+// sharing is one answer, or one that is being made.
+type sharing[V any] struct {
+	begun time.Time
+	done  chan struct{} // closed when the rest is there
+	value V
+	err   error
+	took  time.Duration
+}
+
+func newShared[K comparable, V any](age time.Duration, most int) *shared[K, V] {
+	return &shared[K, V]{age: age, most: most, answers: map[K]*sharing[V]{}}
+}
+
+// get gives an answer that is young enough, or lets make make one. What make does goes on where whoever asked first has
+// gone: others may wait for it. fresh may refuse a young answer.
+func (s *shared[K, V]) get(ctx context.Context, key K, fresh func(V) bool, make func(context.Context) (V, error)) (V, error) {
+	one, own := s.join(key, fresh)
+	if own {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+			defer cancel()
+			one.value, one.err = make(ctx)
+			one.took = time.Since(one.begun)
+			close(one.done)
+		}()
+	}
+	select {
+	case <-one.done:
+		return one.value, one.err
+	case <-ctx.Done():
+		var none V
+		return none, ctx.Err()
+	}
+}
+
+// join finds an answer that will do, or begins one.
+func (s *shared[K, V]) join(key K, fresh func(V) bool) (one *sharing[V], own bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one = s.answers[key]; one != nil {
+		select {
+		case <-one.done:
+			if one.err == nil && time.Since(one.begun) < max(s.age, 2*one.took) && (fresh == nil || fresh(one.value)) {
+				return one, false
+			}
+		default:
+			return one, false // it is being made
+		}
+	}
+	one = &sharing[V]{begun: time.Now(), done: make(chan struct{})}
+	s.answers[key] = one
+	s.trim(key)
+	return one, true
+}
+
+// trim drops the oldest answers but that of key. The caller holds mu.
+func (s *shared[K, V]) trim(key K) {
+	for len(s.answers) > s.most {
+		oldest, found := key, false
+		for k, e := range s.answers {
+			if k != key && (!found || e.begun.Before(s.answers[oldest].begun)) {
+				oldest, found = k, true
+			}
+		}
+		if !found {
+			return
+		}
+		delete(s.answers, oldest)
+	}
+}

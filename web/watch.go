@@ -1,0 +1,318 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/graph"
+	"github.com/oarlock/oarlock/manifest"
+	"github.com/oarlock/oarlock/plan"
+	"github.com/oarlock/oarlock/resolve"
+)
+
+// Bounds of the work in the background.
+const (
+	tookKept   = 16                     // states that wait to be looked at
+	ackPause   = 10 * time.Millisecond  // between two counts of the sidecars
+	tickPause  = 500 * time.Millisecond // between two looks for a new picture
+	storeEvery = 5 * time.Second
+	impactSlow = 2 * time.Second // how long the observations for the impact of somebody's edit may take
+)
+
+// queue has the states of the mesh that were not looked at yet, oldest first.
+type queue struct {
+	mu   sync.Mutex
+	list []*Now
+	wake chan struct{} // of size one
+}
+
+// Took says what is in force from now on, or why something is not. It keeps n and returns at once.
+func (a *API) Took(n *Now) {
+	q := &a.took
+	q.mu.Lock()
+	if len(q.list) == tookKept {
+		q.list = slices.Delete(q.list, 1, 2) // a step is lost between the first and the last, which will be seen as one
+	}
+	q.list = append(q.list, n)
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) take() *Now {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.list) == 0 {
+		return nil
+	}
+	n := q.list[0]
+	q.list = q.list[1:]
+	return n
+}
+
+// Run does what goes on in the background until ctx ends: it follows what the mesh takes and what sidecars acknowledge,
+// tells it to the event streams, and tries ports.
+func (a *API) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { a.followTaken(ctx) })
+	wg.Go(func() { a.followSidecars(ctx) })
+	wg.Go(func() { a.followPicture(ctx) })
+	if a.opt.ProbeEvery > 0 {
+		wg.Go(func() { a.probeAll(ctx) })
+	}
+	wg.Wait()
+}
+
+func (a *API) followTaken(ctx context.Context) {
+	for {
+		a.look(ctx)
+		select {
+		case <-a.took.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look goes through what the mesh has taken since the last look.
+func (a *API) look(ctx context.Context) {
+	a.watching.Lock()
+	defer a.watching.Unlock()
+	for n := a.took.take(); n != nil; n = a.took.take() {
+		before := a.seen
+		a.seen = n
+		if before == nil {
+			a.tracker.published(n)
+			continue
+		}
+		a.compare(ctx, before, n)
+	}
+}
+
+// compare tells what is new.
+func (a *API) compare(ctx context.Context, before, n *Now) {
+	if n.Held != before.Held {
+		a.events.add(api.Event{Type: eventHeld, Text: n.Held})
+	}
+	defer a.recount()
+	if n.version() != before.version() {
+		a.tracker.published(n)
+		c, _ := a.opt.Mesh.Coverage("")
+		a.events.add(api.Event{Type: eventSnapshot, At: n.At, Snapshot: n.version(), Sync: &c})
+	}
+	for _, e := range a.changesBetween(ctx, before, n) {
+		a.record(e)
+	}
+}
+
+// record writes a change down and tells it.
+func (a *API) record(e *entry) {
+	if err := a.journal.add(e); err != nil {
+		a.log.Error("a change is not in the audit log", "change", e.Name, "what", e.What, "error", err)
+	}
+	a.log.Info("mesh changed", "change", e.Name, "what", e.What, "who", e.Who)
+	a.events.add(api.Event{Type: eventChange, Change: e.Name, Snapshot: e.Snapshot})
+}
+
+// announce says who has just written files. Where the mesh was faster, the change gets its author now.
+func (a *API) announce(by *announcement) {
+	amended, err := a.journal.announce(by)
+	if err != nil {
+		a.log.Error("the audit log cannot be written", "error", err)
+	}
+	if amended != nil {
+		a.events.add(api.Event{Type: eventChange, Change: amended.Name, Snapshot: amended.Snapshot})
+	}
+}
+
+// changesBetween finds the changes that led from one state to the next: those that were announced, and what somebody did
+// to the files besides.
+func (a *API) changesBetween(ctx context.Context, before, n *Now) []*entry {
+	files, changed := contents(n.Files), changedFiles(before.Files, n.Files)
+	var out []*entry
+	for len(changed) > 0 {
+		one := a.journal.claim(time.Now(), files, changed)
+		if one == nil {
+			break
+		}
+		mine := map[string]bool{}
+		for name := range one.files {
+			if changed[name] {
+				mine[name] = true
+				delete(changed, name)
+			}
+		}
+		e := a.newEntry(before, n, mine)
+		e.Who, e.User, e.Undoes, e.Steps = one.who, one.user, one.undoes, one.steps
+		if one.what != "" {
+			e.What = one.what
+		}
+		e.Impact = a.impactOf(ctx, one.impact, before, n)
+		one.made = e
+		out = append(out, e)
+	}
+	if e := a.newEntry(before, n, changed); len(e.Objects) > 0 {
+		e.Who, e.Impact = whoFiles, a.impactOf(ctx, nil, before, n)
+		out = append(out, e)
+	}
+	return out
+}
+
+// newEntry describes what became of some files.
+func (a *API) newEntry(before, n *Now, names map[string]bool) *entry {
+	e := &entry{Change: api.Change{At: time.Now(), Objects: []api.Ref{}, Diffs: []api.Diff{}, Snapshot: n.version()}}
+	edits := editsBetween(before.Files, n.Files, names)
+	e.Diffs, e.Withheld = shownDiffs(edits, before.Taken, n.Taken)
+	for _, r := range changedPolicies(before.Taken, n.Taken, names) {
+		e.Objects = append(e.Objects, Ref(r))
+	}
+	e.What = whatWords(e.Objects, edits)
+	return e
+}
+
+// whatWords says in a line what was done to files.
+func whatWords(objects []api.Ref, edits []manifest.FileEdit) string {
+	switch {
+	case len(objects) == 1:
+		return "edit " + objects[0].Kind + " " + strings.TrimPrefix(objects[0].Namespace+"/"+objects[0].Name, "/")
+	case len(objects) > 1:
+		return fmt.Sprintf("edit %d policies", len(objects))
+	case len(edits) == 1:
+		return "edit " + edits[0].Name
+	}
+	return fmt.Sprintf("edit %d files", len(edits))
+}
+
+// impactOf is the impact that was computed before the change, or else what can be said now.
+func (a *API) impactOf(ctx context.Context, known *api.Impact, before, n *Now) api.Impact {
+	if known != nil {
+		return *known
+	}
+	ctx, cancel := context.WithTimeout(ctx, impactSlow)
+	defer cancel()
+	return *a.impact(ctx, before.Declared(), n.Declared())
+}
+
+// impact compares two meshes, with what was observed of late.
+func (a *API) impact(ctx context.Context, before, after *resolve.Resolver) *api.Impact {
+	seen, trouble := a.views.observed(ctx, baseWindow)
+	out := plan.Compare(before, after, plan.Known{Calls: append(declaredCalls(before), declaredCalls(after)...), Observed: seen})
+	out.Trouble = trouble
+	return out
+}
+
+// followSidecars counts the sidecars whenever one has acknowledged something.
+func (a *API) followSidecars(ctx context.Context) {
+	var last api.Coverage
+	var version string
+	for ctx.Err() == nil {
+		acknowledged, begun := a.opt.Mesh.Acknowledged(), time.Now()
+		n := a.opt.Mesh.Now()
+		c, known := a.opt.Mesh.Coverage(n.version())
+		if known && (c != last || n.version() != version) {
+			last, version = c, n.version()
+			a.events.add(api.Event{Type: eventSync, Snapshot: version, Sync: &c, Elapsed: milliseconds(time.Since(n.At))})
+		}
+		a.tracker.acknowledged(a.opt.Mesh, time.Now())
+		a.enforced()
+		pause(ctx, max(ackPause, 10*time.Since(begun))) // in a large mesh sidecars acknowledge faster than they are counted
+		select {
+		case <-acknowledged:
+		case <-a.counted:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// recount lets followSidecars count again.
+func (a *API) recount() {
+	select {
+	case a.counted <- struct{}{}:
+	default:
+	}
+}
+
+// enforced notes which changes are in force everywhere now.
+func (a *API) enforced() {
+	for name, version := range a.journal.pending() {
+		c, known := a.opt.Mesh.Coverage(version)
+		if !known || c.InForce < c.Total {
+			continue
+		}
+		if err := a.journal.inForce(name, time.Now(), c.Total); err != nil {
+			a.log.Error("the audit log cannot be written", "error", err)
+		}
+		a.events.add(api.Event{Type: eventChange, Change: name, Snapshot: version, Sync: &c})
+	}
+}
+
+// followPicture tells those who listen that there is something new to see.
+func (a *API) followPicture(ctx context.Context) {
+	var last pictureMark
+	var store string
+	asked := time.Time{}
+	ticker := time.NewTicker(tickPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if !a.events.watched() {
+			continue
+		}
+		if time.Since(asked) > storeEvery && a.opt.Flows != nil {
+			asked = time.Now()
+			if h := a.opt.Flows.Health(ctx); h.Problem != store {
+				store = h.Problem
+				a.events.add(api.Event{Type: eventStore, Text: store})
+			}
+		}
+		p, err := a.views.get(ctx, baseWindow)
+		if err == nil && p.mark != last {
+			last = p.mark
+			a.events.add(api.Event{Type: eventPicture, Snapshot: p.mark.version})
+		}
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// declaredCalls are the calls that somebody is said to make: by the workload itself, or by a route.
+func declaredCalls(r *resolve.Resolver) []plan.Call {
+	g := graph.Build(r)
+	nodes := make(map[string]*graph.Node, len(g.Nodes))
+	for i := range g.Nodes {
+		nodes[g.Nodes[i].ID] = &g.Nodes[i]
+	}
+	var out []plan.Call
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		from := nodes[e.From]
+		if e.Weak() || e.Declared == nil || from == nil {
+			continue
+		}
+		_, host, _ := strings.Cut(e.To, "/")
+		call := plan.Call{Host: host, Port: e.Port, Subset: e.Subset}
+		if from.Kind == graph.NodeWorkload {
+			call.Client = from.At.Ref
+		}
+		out = append(out, call)
+	}
+	return out
+}
