@@ -6,6 +6,7 @@ import "./styles/tokens.css";
 import "./styles/page.css";
 import "./styles/parts.css";
 import "./styles/shell.css";
+import "./styles/chart.css";
 
 /** A link has the token in its fragment, which no server and no log sees. It is exchanged for a cookie, and gone from the address. */
 async function enter(): Promise<string> {

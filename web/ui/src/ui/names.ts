@@ -1,0 +1,32 @@
+// IDs of the graph as people say them. Pure.
+
+/** What an ID names: "workload/shop/web.Deployment" → web in shop. */
+export interface Named {
+  kind: string;
+  namespace: string;
+  name: string;
+}
+
+export function named(id: string): Named {
+  const slash = id.indexOf("/");
+  const kind = id.slice(0, slash);
+  const rest = id.slice(slash + 1);
+  if (kind === "workload") {
+    const [namespace = "", last = ""] = rest.split("/");
+    return { kind, namespace, name: last.replace(/\.[A-Z][A-Za-z]*$/, "") };
+  }
+  if (kind === "service") {
+    const [name = rest, namespace = "", svc] = rest.split(".");
+    return svc === "svc" ? { kind, namespace, name } : { kind, namespace: "", name: rest };
+  }
+  if (kind === "ingress") {
+    const [namespace = "", name = ""] = rest.split("/");
+    return { kind, namespace, name };
+  }
+  return { kind, namespace: "", name: rest };
+}
+
+/** "web → api:8080". */
+export function edgeName(e: { from: string; to: string; port?: number; subset?: string }): string {
+  return `${named(e.from).name} → ${named(e.to).name}${e.port ? ":" + e.port : ""}${e.subset ? ` (${e.subset})` : ""}`;
+}
