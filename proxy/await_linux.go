@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"syscall"
 	"unsafe"
 
@@ -10,7 +9,7 @@ import (
 
 // awaitData waits until there is something to read from a connection, its end or an error included. It holds nothing
 // meanwhile, so that a connection on which nobody says anything costs no buffer. The error is one of the waiting alone.
-func awaitData(c *net.TCPConn) error {
+func awaitData(c tcpConn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err

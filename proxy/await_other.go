@@ -2,7 +2,5 @@
 
 package proxy
 
-import "net"
-
 // awaitData is for Linux alone: elsewhere a waiting connection keeps its buffer.
-func awaitData(*net.TCPConn) error { return nil }
+func awaitData(tcpConn) error { return nil }

@@ -18,31 +18,38 @@ type doorKey struct {
 
 // A door is a socket on which connections come in.
 type door struct {
-	proxy  *Proxy
-	key    doorKey
-	door   Door
-	socket net.Listener
-	once   sync.Once
+	proxy *Proxy
+	key   doorKey
+	door  Door
+	next  *acceptor
+	once  sync.Once
 }
 
-func (d *door) close() { d.once.Do(func() { d.socket.Close() }) }
+func (d *door) close() { d.once.Do(func() { d.next.close() }) }
 
 // bind opens what next needs and is not open yet. On an error it closes again what it opened.
 func (p *Proxy) bind(next *state) error {
 	var opened []*door
+	undo := func(err error) error {
+		for _, d := range opened {
+			d.close()
+			delete(p.doors, d.key)
+		}
+		return err
+	}
 	for key, want := range p.wanted(next) {
 		if p.doors[key] != nil {
 			continue
 		}
 		socket, err := p.listen(key.listen)
 		if err != nil {
-			for _, d := range opened {
-				d.close()
-				delete(p.doors, d.key)
-			}
-			return err
+			return undo(err)
 		}
-		d := &door{proxy: p, key: key, door: want, socket: socket}
+		next, err := newAcceptor(socket)
+		if err != nil {
+			return undo(err)
+		}
+		d := &door{proxy: p, key: key, door: want, next: next}
 		p.doors[key] = d
 		opened = append(opened, d)
 	}
@@ -53,13 +60,13 @@ func (p *Proxy) bind(next *state) error {
 	return nil
 }
 
-func (p *Proxy) listen(at netip.AddrPort) (net.Listener, error) {
+func (p *Proxy) listen(at netip.AddrPort) (*net.TCPListener, error) {
 	lc := net.ListenConfig{Control: listenControl, KeepAlive: acceptKeepAlive}
 	l, err := lc.Listen(p.ctx, "tcp", at.String())
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", at, err)
 	}
-	return l, nil
+	return l.(*net.TCPListener), nil
 }
 
 // closeDoors closes what next does not need any more. Connections that came in there go on.
@@ -103,11 +110,11 @@ func (s *state) behind(d Direction) *listener {
 	return s.outbound
 }
 
-// accept hands each connection to a goroutine of its own, until the door is closed.
+// accept hands each connection to the crew, until the door is closed.
 func (d *door) accept() {
 	defer d.proxy.wg.Done()
 	for pause := time.Duration(0); ; {
-		c, err := d.socket.Accept()
+		c, err := d.next.accept()
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -123,13 +130,11 @@ func (d *door) accept() {
 			}
 		}
 		pause = 0
-		tcp, ok := c.(*net.TCPConn)
-		if !ok || !d.admit() {
+		if !d.admit() {
 			c.Close()
 			continue
 		}
-		d.proxy.wg.Add(1)
-		go d.serve(tcp)
+		d.proxy.crew.serve(task{c, d})
 	}
 }
 
@@ -154,9 +159,8 @@ func (d *door) admit() bool {
 	return false
 }
 
-func (d *door) serve(c *net.TCPConn) {
-	defer d.proxy.wg.Done()
-	defer d.proxy.open64.Add(-1)
-	defer c.Close()
+func (d *door) serve(c tcpConn) {
 	d.proxy.serve(c, d)
+	c.Close()
+	d.proxy.open64.Add(-1)
 }

@@ -15,10 +15,10 @@ import (
 type downstream struct {
 	proxy *Proxy
 	chain *chain // nil until it is found; set under Proxy.mu
-	// conn is what to read and to write: a *tls.Conn, a *sniff.Conn with bytes that were looked at, or a *net.TCPConn.
+	// conn is what to read and to write: a *tls.Conn, a *sniff.Conn with bytes that were looked at, or a tcpConn.
 	conn net.Conn
 	// accepted is what is beneath conn. It stays the same, so that others may close it.
-	accepted *net.TCPConn
+	accepted tcpConn
 	id       uint64
 	// start is when it was accepted.
 	start time.Time

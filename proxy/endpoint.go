@@ -159,7 +159,7 @@ func (e *endpoint) connect(ctx context.Context, alpn []string, stream bool) (*up
 		return u, nil
 	}
 	if tcp, ok := c.(*net.TCPConn); ok && stream {
-		u.conn = &recordConn{TCPConn: tcp}
+		u.conn = &recordConn{tcpConn: tcp}
 	}
 	if uerr := e.handshake(ctx, u, alpn); uerr != nil {
 		c.Close()

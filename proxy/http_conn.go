@@ -66,7 +66,7 @@ func (c *httpConn) attach(conn net.Conn) {
 		c.in.init(conn)
 		return
 	}
-	beneath, ok := s.NetConn().(*net.TCPConn)
+	beneath, ok := plainTCP(s.NetConn())
 	if !ok || len(s.Buffered()) > smallBuffer {
 		c.in.init(conn)
 		return

@@ -17,7 +17,7 @@ import (
 //
 // One goroutine may read at a time, and one may write.
 type rawConn struct {
-	*net.TCPConn
+	tcpConn
 	raw syscall.RawConn
 
 	in, out  rawCall
@@ -37,21 +37,29 @@ type rawCall struct {
 
 // newRawConn wraps a connection, or gives it back where it is not of TCP.
 func newRawConn(c net.Conn) net.Conn {
-	t, ok := c.(*net.TCPConn)
+	t, ok := plainTCP(c)
 	if !ok {
 		return c
+	}
+	if s, ok := t.(*acceptedConn); ok {
+		return &s.io
 	}
 	raw, err := t.SyscallConn()
 	if err != nil {
 		return c
 	}
-	r := &rawConn{TCPConn: t, raw: raw}
-	r.readOne, r.waitOne, r.writeAll = r.tryRead, r.tryWait, r.tryWrite
+	r := &rawConn{tcpConn: t, raw: raw}
+	r.prepare()
 	return r
 }
 
+// prepare makes what calls are made with.
+func (c *rawConn) prepare() {
+	c.readOne, c.waitOne, c.writeAll = c.tryRead, c.tryWait, c.tryWrite
+}
+
 // NetConn gives the connection beneath.
-func (c *rawConn) NetConn() net.Conn { return c.TCPConn }
+func (c *rawConn) NetConn() net.Conn { return c.tcpConn }
 
 // Read reads as the connection beneath does.
 func (c *rawConn) Read(p []byte) (int, error) {
@@ -170,8 +178,13 @@ func rawBeneath(c net.Conn) *rawConn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	r, _ := c.(*rawConn)
-	return r
+	switch c := c.(type) {
+	case *rawConn:
+		return c
+	case *acceptedConn:
+		return &c.io
+	}
+	return nil
 }
 
 // look asks the kernel and waits for nothing.

@@ -100,7 +100,7 @@ func quick(c net.Conn) net.Conn {
 	if !ok {
 		return newRawConn(c)
 	}
-	t, ok := s.NetConn().(*net.TCPConn)
+	t, ok := plainTCP(s.NetConn())
 	if !ok {
 		return c
 	}

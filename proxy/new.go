@@ -33,6 +33,7 @@ func New(opt Options) *Proxy {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Proxy{opt: opt, log: opt.Log, ctx: ctx, cancel: cancel, doors: map[doorKey]*door{}, conns: map[*downstream]struct{}{}}
+	p.crew.do = func(t task) { t.at.serve(t.conn) }
 	p.logs.standard = map[string]io.Writer{"/dev/stdout": opt.Stdout, "/dev/stderr": opt.Stderr}
 	p.logs.log = opt.Log
 	p.files.mounts = opt.Mounts
@@ -83,6 +84,7 @@ func (p *Proxy) Close() error {
 	}
 	p.mu.Unlock()
 	p.wg.Wait()
+	p.crew.close()
 	return errors.Join(p.logs.close())
 }
 

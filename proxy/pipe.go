@@ -114,7 +114,7 @@ func (p *pipe) pump(to, from net.Conn, n *atomic.Int64) (read, write error) {
 		from = s.NetConn()
 	}
 	in, out := records(from), records(to)
-	plain, _ := from.(*net.TCPConn)
+	plain, _ := plainTCP(from)
 	buf := pipeBuffers.Get().(*[]byte)
 	defer func() { pipeBuffers.Put(buf) }()
 	r := 0
@@ -143,12 +143,12 @@ func (p *pipe) pump(to, from net.Conn, n *atomic.Int64) (read, write error) {
 }
 
 // awaitMore waits until reading does not, as far as that can be told.
-func awaitMore(plain *net.TCPConn, in *recordConn) error {
+func awaitMore(plain tcpConn, in *recordConn) error {
 	switch {
 	case plain != nil:
 		return awaitData(plain)
 	case in != nil && in.start == in.end:
-		return awaitData(in.TCPConn)
+		return awaitData(in.tcpConn)
 	}
 	return nil
 }

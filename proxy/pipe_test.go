@@ -24,7 +24,7 @@ func sides(t *testing.T) map[string]func() side {
 	pair := NewRoot(t).Issue(t, Leaf{ID: "spiffe://x/y"})
 	shake := func(version uint16) side {
 		near, far := tcpPair(t)
-		s := tls.Server(&recordConn{TCPConn: near}, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: version})
+		s := tls.Server(&recordConn{tcpConn: near}, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: version})
 		c := tls.Client(far, &tls.Config{InsecureSkipVerify: true, MaxVersion: version})
 		shaken := make(chan error, 1)
 		go func() { shaken <- s.Handshake() }()
@@ -227,7 +227,7 @@ func TestReset(t *testing.T) {
 		})
 	}
 	near, far := tcpPair(t)
-	reset(&replayConn{TCPConn: near})
+	reset(&replayConn{tcpConn: near})
 	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("through a replayConn: %v", err)
 	}

@@ -179,15 +179,17 @@ func (p *pool) close() {
 }
 
 // tcpBeneath finds the TCP connection under TLS and what else is wrapped around it.
-func tcpBeneath(c net.Conn) (*net.TCPConn, bool) {
+func tcpBeneath(c net.Conn) (tcpConn, bool) {
 	for {
 		switch in := c.(type) {
 		case *net.TCPConn:
 			return in, true
+		case *acceptedConn:
+			return in, true
 		case *recordConn:
-			return in.TCPConn, true
+			return in.tcpConn, true
 		case *replayConn:
-			return in.TCPConn, true
+			return in.tcpConn, true
 		case interface{ NetConn() net.Conn }:
 			c = in.NetConn()
 		default:

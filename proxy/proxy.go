@@ -82,6 +82,7 @@ type Proxy struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
+	crew     crew
 
 	applying sync.Mutex // one Apply at a time; guards doors
 	doors    map[doorKey]*door

@@ -16,13 +16,13 @@ import (
 
 // A replayConn gives bytes that were read ahead before it reads on.
 type replayConn struct {
-	*net.TCPConn
+	tcpConn
 	ahead []byte
 }
 
 func (c *replayConn) Read(p []byte) (int, error) {
 	if len(c.ahead) == 0 {
-		return c.TCPConn.Read(p)
+		return c.tcpConn.Read(p)
 	}
 	n := copy(p, c.ahead)
 	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
@@ -39,7 +39,7 @@ var errProxyRequest = errors.New("no request that an HTTP proxy understands")
 // proxyRequest reads where the client of an HTTP proxy door wants to go. A CONNECT is answered, and what follows goes by the
 // destination like any captured connection; of another request the head stays to be read, and the connection carries this
 // one alone, since the next might want to go elsewhere.
-func (p *Proxy) proxyRequest(d *downstream, c *net.TCPConn, st *state) *listener {
+func (p *Proxy) proxyRequest(d *downstream, c tcpConn, st *state) *listener {
 	c.SetReadDeadline(time.Now().Add(DefaultHeaderTimeout))
 	defer c.SetReadDeadline(time.Time{})
 	head, err := readProxyHead(c)
@@ -73,7 +73,7 @@ func (p *Proxy) proxyRequest(d *downstream, c *net.TCPConn, st *state) *listener
 	} else {
 		d.httpProxy = true
 	}
-	d.conn = sniff.NewConn(&replayConn{TCPConn: c, ahead: head})
+	d.conn = sniff.NewConn(&replayConn{tcpConn: c, ahead: head})
 	if l := st.find(d.original); l != nil {
 		return l
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/binary"
-	"net"
 	"sync"
 )
 
@@ -11,7 +10,7 @@ import (
 //
 // It holds buffers only while there is something in them. Like crypto/tls it has one reader and one writer at a time.
 type recordConn struct {
-	*net.TCPConn
+	tcpConn
 
 	in         *[]byte // from recordBuffers; nil while nothing is read ahead
 	start, end int     // of what is unread in in
@@ -74,7 +73,7 @@ func (c *recordConn) fill() error {
 		c.end = copy(*c.in, (*c.in)[c.start:c.end])
 		c.start = 0
 	}
-	n, err := c.TCPConn.Read((*c.in)[c.end:])
+	n, err := c.tcpConn.Read((*c.in)[c.end:])
 	c.end += n
 	if n == 0 && c.start == c.end {
 		c.drop()
@@ -116,7 +115,7 @@ func (c *recordConn) cork() {
 // Write writes, or gathers while the connection is corked.
 func (c *recordConn) Write(p []byte) (int, error) {
 	if !c.corked {
-		return c.TCPConn.Write(p)
+		return c.tcpConn.Write(p)
 	}
 	if c.out == nil {
 		c.out = recordBuffers.Get().(*[]byte)
@@ -132,7 +131,7 @@ func (c *recordConn) flush() error {
 	if c.out == nil {
 		return nil
 	}
-	_, err := c.TCPConn.Write(*c.out)
+	_, err := c.tcpConn.Write(*c.out)
 	*c.out = (*c.out)[:cap(*c.out)]
 	recordBuffers.Put(c.out)
 	c.out = nil

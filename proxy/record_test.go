@@ -48,7 +48,7 @@ func TestRecordsAnySplit(t *testing.T) {
 			}
 			there.CloseWrite()
 		}()
-		c := &recordConn{TCPConn: here}
+		c := &recordConn{tcpConn: here}
 		sizes := rand.New(rand.NewPCG(seed, 2))
 		var got []byte
 		buf := make([]byte, 40<<10)
@@ -87,7 +87,7 @@ func TestRecordCutOff(t *testing.T) {
 		here, there := tcpPair(t)
 		there.Write(whole[:cut])
 		there.Close()
-		got, err := io.ReadAll(&recordConn{TCPConn: here})
+		got, err := io.ReadAll(&recordConn{tcpConn: here})
 		if err != nil || !bytes.Equal(got, whole[:cut]) {
 			t.Errorf("cut at %d: %x, %v", cut, got, err)
 		}
@@ -112,7 +112,7 @@ func TestRecordReady(t *testing.T) {
 		{"half of a second one", append(bytes.Clone(one), one[:6]...), len(one), false},
 	} {
 		here, there := tcpPair(t)
-		r := &recordConn{TCPConn: here}
+		r := &recordConn{tcpConn: here}
 		if len(c.in) > 0 {
 			there.Write(c.in)
 			for r.end-r.start < len(c.in) {
@@ -139,7 +139,7 @@ func TestRecordReady(t *testing.T) {
 // What is corked goes out at once, in order, and the buffer is given back.
 func TestRecordCork(t *testing.T) {
 	here, there := tcpPair(t)
-	c := &recordConn{TCPConn: here}
+	c := &recordConn{tcpConn: here}
 	io.WriteString(c, "a")
 	if err := c.flush(); err != nil {
 		t.Errorf("flush of nothing: %v", err)
@@ -239,7 +239,7 @@ func TestKeyUpdateBehindBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var keyLog bytes.Buffer
 			here, there := tcpPair(t)
-			server := tls.Server(&recordConn{TCPConn: here}, &tls.Config{Certificates: []tls.Certificate{NewRoot(t).Issue(t, Leaf{ID: "spiffe://x/y"})}})
+			server := tls.Server(&recordConn{tcpConn: here}, &tls.Config{Certificates: []tls.Certificate{NewRoot(t).Issue(t, Leaf{ID: "spiffe://x/y"})}})
 			client := tls.Client(there, &tls.Config{InsecureSkipVerify: true, KeyLogWriter: &keyLog})
 			shaken := make(chan error, 1)
 			go func() { shaken <- server.Handshake() }()

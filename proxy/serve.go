@@ -13,35 +13,49 @@ import (
 	"github.com/oarlock/oarlock/sniff"
 )
 
-// serve takes a connection from its door to its end: original destination, listener, first bytes, filter chain, TLS.
-func (p *Proxy) serve(c *net.TCPConn, at *door) {
-	d := &downstream{proxy: p, conn: c, accepted: c, id: p.nextID.Add(1), start: time.Now()}
-	d.remote, d.local = addrPort(c.RemoteAddr()), addrPort(c.LocalAddr())
-	d.original = d.local
+// serve takes a connection from its door to its end: original destination, listener, first bytes, filter chain, TLS. It stays
+// small, as everything that lies on the stack of an idle connection.
+func (p *Proxy) serve(c tcpConn, at *door) {
+	d := p.newDownstream(c)
 	if !p.track(d) {
 		return
 	}
-	defer p.untrack(d)
-	seen, ok := p.choose(d, c, at)
+	if d.prepare(at) {
+		if d.chain.http != nil {
+			d.chain.http.serve(d)
+		} else {
+			d.chain.tcp.serve(d)
+		}
+		d.chain.listener.stats.closed()
+	}
+	p.untrack(d)
+}
+
+func (p *Proxy) newDownstream(c tcpConn) *downstream {
+	d := &downstream{proxy: p, conn: c, accepted: c, id: p.nextID.Add(1), start: time.Now()}
+	d.local, d.remote = ends(c)
+	d.original = d.local
+	return d
+}
+
+// prepare finds the filter chain and ends TLS; false where the connection ends with that.
+func (d *downstream) prepare(at *door) bool {
+	seen, ok := d.proxy.choose(d, d.accepted, at)
 	if !ok {
-		return
+		return false
 	}
 	stats := d.chain.listener.stats
 	stats.opened()
-	defer stats.closed()
 	if d.chain.tls != nil && !d.handshake(seen) {
-		return
+		stats.closed()
+		return false
 	}
-	if d.chain.http != nil {
-		d.chain.http.serve(d)
-		return
-	}
-	d.chain.tcp.serve(d)
+	return true
 }
 
 // choose finds the filter chain, which is one of the Config that is in force at the end of the look at the first bytes: a
 // client that takes its time gets no policy that is over.
-func (p *Proxy) choose(d *downstream, c *net.TCPConn, at *door) (seen, bool) {
+func (p *Proxy) choose(d *downstream, c tcpConn, at *door) (seen, bool) {
 	st := p.state.Load()
 	l := p.route(d, c, at, st)
 	for l != nil {
@@ -75,7 +89,7 @@ func (s *state) successor(l *listener) *listener {
 }
 
 // route finds the original destination and the listener. nil: there is no listener (any more).
-func (p *Proxy) route(d *downstream, c *net.TCPConn, at *door, st *state) *listener {
+func (p *Proxy) route(d *downstream, c tcpConn, at *door, st *state) *listener {
 	l := at.listener(st)
 	if l == nil {
 		return nil
@@ -107,7 +121,7 @@ type seen struct {
 }
 
 // inspect looks at the first bytes where the listener wants it. An error says that the connection ended.
-func (l *listener) inspect(d *downstream, c *net.TCPConn) (seen, error) {
+func (l *listener) inspect(d *downstream, c tcpConn) (seen, error) {
 	out := seen{transport: TransportRaw}
 	port := d.original.Port()
 	wantTLS, wantHTTP := l.InspectTLS.Has(port), l.InspectHTTP.Has(port)
@@ -219,14 +233,14 @@ func (d *downstream) handshake(s seen) bool {
 func (d *downstream) byRecord() net.Conn {
 	out := &recordConn{}
 	switch c := d.conn.(type) {
-	case *net.TCPConn:
-		out.TCPConn = c
+	case tcpConn:
+		out.tcpConn = c
 	case *sniff.Conn:
-		tcp, ok := c.NetConn().(*net.TCPConn)
+		tcp, ok := plainTCP(c.NetConn())
 		if !ok || len(c.Buffered()) > recordRoom {
 			return c
 		}
-		out.TCPConn = tcp
+		out.tcpConn = tcp
 		if seen := c.Buffered(); len(seen) > 0 {
 			out.in = recordBuffers.Get().(*[]byte)
 			out.end = copy(*out.in, seen)

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"syscall"
 	"unsafe"
@@ -13,12 +12,13 @@ import (
 
 // originalDst asks the kernel where a redirected connection was meant to go. A connection that was not redirected has its
 // own address there.
-func originalDst(c *net.TCPConn) (netip.AddrPort, error) {
+func originalDst(c tcpConn) (netip.AddrPort, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("read original destination: %w", err)
 	}
-	v6 := addrPort(c.LocalAddr()).Addr().Is6()
+	local, _ := ends(c)
+	v6 := local.Addr().Is6()
 	var out netip.AddrPort
 	cerr := raw.Control(func(fd uintptr) { out, err = socketOriginalDst(int(fd), v6) })
 	if cerr != nil {
@@ -68,12 +68,14 @@ const acceptKeepAlive = -1
 // keepAliveSeconds is how long a connection is silent before it is asked whether it lives, and between two questions.
 const keepAliveSeconds = 30
 
-// listenControl lets a new process listen where the one before it has just ended, and sets keep-alive for what is accepted.
+// listenControl lets a new process listen where the one before it has just ended, and sets for what is accepted what package net would set
+// for each connection: to send at once, and keep-alive.
 func listenControl(_, _ string, c syscall.RawConn) error {
 	var err error
 	cerr := c.Control(func(fd uintptr) {
 		err = errors.Join(
 			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
 			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveSeconds),
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveSeconds),

@@ -4,14 +4,13 @@ package proxy
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"syscall"
 	"time"
 )
 
 // originalDst is for transparent capture, which is Linux's.
-func originalDst(*net.TCPConn) (netip.AddrPort, error) {
+func originalDst(tcpConn) (netip.AddrPort, error) {
 	return netip.AddrPort{}, errors.New("read original destination: only Linux can redirect connections to a sidecar")
 }
 
