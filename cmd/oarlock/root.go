@@ -215,6 +215,8 @@ func (a *app) verbs() []*cobra.Command {
 		newMTLSCommand(a),
 		newEdgesCommand(a),
 		newGraphCommand(a),
+		newTapCommand(a),
+		newDashboardCommand(a),
 		newPlanCommand(a),
 		newProbeCommand(a),
 		newDemoCommand(a),

@@ -16,8 +16,9 @@ func newStatusCommand(a *app) *cobra.Command {
 		Use:   "status [MESH]",
 		Short: "How a running mesh is",
 		Long: `How a running mesh is: which manifests it runs, how traffic comes into the
-sidecars and why so, what is in force where, what is not ready, and what the mesh
-on this machine does not enforce.
+sidecars and why so, what is in force where, what its traffic does, what is not
+ready, and what the mesh on this machine does not enforce. Bars are the last
+fifteen minutes.
 
 The exit status is 1 where manifests are held back or a sidecar refused its
 configuration (--fail-on never keeps it 0).`,
@@ -43,10 +44,11 @@ func runStatus(a *app, cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	doc := &statusDocument{Status: s, Observed: m.observed(cmd.Context()), Dashboard: m.boardURL()}
 	if format == "json" || format == "yaml" {
-		err = a.print(format, s)
+		err = a.print(format, doc)
 	} else {
-		err = a.printStatus(s)
+		err = a.printWhole(doc)
 	}
 	if err == nil && a.flags.failOn.value != "never" && unhealthy(s) {
 		return findings()
@@ -75,7 +77,11 @@ type statusWriter struct {
 	explainer
 }
 
-func (a *app) printStatus(s *api.Status) error {
+func (a *app) printStatus(s *api.Status) error { return a.printWhole(&statusDocument{Status: s}) }
+
+// printWhole is printStatus with what was seen.
+func (a *app) printWhole(doc *statusDocument) error {
+	s := doc.Status
 	w := &statusWriter{explainer{width: a.textWidth()}}
 	w.line("mesh", s.Mesh)
 	w.line("manifests", shortPaths(s.Manifests)+", Istio "+s.Dialect)
@@ -90,6 +96,10 @@ func (a *app) printStatus(s *api.Status) error {
 	w.line("services", fmt.Sprint(s.Services))
 	w.line("certificates", authorityWord(&s.CA))
 	w.line("access log", accessLogWord(&s.AccessLog))
+	w.observed(a, doc.Observed)
+	if doc.Dashboard != "" {
+		w.line("dashboard", doc.Dashboard+" (oarlock dashboard opens it)")
+	}
 	if s.Held != "" {
 		w.section("Held back: the manifests as they are now are not in force")
 		w.item(s.Held)
