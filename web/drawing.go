@@ -1,29 +1,97 @@
 package web
 
 import (
+	"context"
 	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/graph"
 )
 
-// drawings draws pictures.
-type drawings struct{}
+// maxDrawings bounds the parts of the mesh that are drawn at a time, and whose positions are remembered.
+const maxDrawings = 16
 
-func newDrawings() *drawings { return &drawings{} }
+// drawings draws pictures, or parts of them. A node stays where it was drawn last.
+type drawings struct {
+	shapes *shared[drawingKey, *drawing]
 
-// shape is the graph of a picture as it was asked for.
-func (d *drawings) shape(p *picture, namespaces, expand []string, layout bool) *api.Graph {
-	out := *p.shape
-	if len(namespaces) > 0 {
-		out = *within(&out, namespaces)
-	}
-	return &out
+	mu   sync.Mutex
+	last map[string]*graph.Layout // by part
+	used []string                 // parts, the one used last at the end
 }
 
-// within is the part of a graph that touches some namespaces: their nodes, and the far ends of their edges.
-func within(g *api.Graph, namespaces []string) *api.Graph {
+// drawingKey is what was asked for.
+type drawingKey struct {
+	window time.Duration
+	part   string
+	layout bool
+}
+
+// drawing is an answer, and the picture that it is of.
+type drawing struct {
+	of    *picture
+	shape *api.Graph
+}
+
+func newDrawings() *drawings {
+	return &drawings{shapes: newShared[drawingKey, *drawing](mostWindow, maxDrawings), last: map[string]*graph.Layout{}}
+}
+
+// shape is the graph of a picture, or what of it touches some namespaces. Of a large one, groups that expand does not name
+// are one node each; "*" names all.
+func (d *drawings) shape(ctx context.Context, p *picture, namespaces, expand []string, layout bool) (*api.Graph, error) {
+	slices.Sort(namespaces)
+	slices.Sort(expand)
+	key := drawingKey{p.window, strings.Join(namespaces, "\n") + "\n\n" + strings.Join(expand, "\n"), layout}
+	one, err := d.shapes.get(ctx, key, func(have *drawing) bool { return have.of == p }, func(context.Context) (*drawing, error) {
+		g := p.graph
+		if len(namespaces) > 0 {
+			g = within(g, namespaces)
+		}
+		if !slices.Contains(expand, "*") {
+			g = g.Collapse(expand...)
+		}
+		out := g.JSON()
+		out.Mesh = p.shape.Mesh
+		if layout {
+			out.Layout = d.layout(key.part, g)
+		}
+		return &drawing{p, out}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return one.shape, nil
+}
+
+// layout draws a part, with its nodes where they were.
+func (d *drawings) layout(part string, g *graph.Graph) *api.Layout {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := g.Layout(d.last[part])
+	d.last[part] = l
+	d.used = append(slices.DeleteFunc(d.used, func(s string) bool { return s == part }), part)
+	if len(d.used) > maxDrawings {
+		delete(d.last, d.used[0])
+		d.used = d.used[1:]
+	}
+	out := &api.Layout{Width: l.Width, Height: l.Height, Nodes: make(map[string]api.Position, len(l.Nodes)), Boxes: []api.Box{}}
+	for id, at := range l.Nodes {
+		out.Nodes[id] = api.Position(at)
+	}
+	for _, b := range l.Boxes {
+		out.Boxes = append(out.Boxes, api.Box(b))
+	}
+	return out
+}
+
+// within is the part of a graph that touches some namespaces: what lives there, and the far ends of its edges.
+func within(g *graph.Graph, namespaces []string) *graph.Graph {
 	out := *g
-	out.Nodes, out.Edges = []api.GraphNode{}, []api.Edge{}
+	out.Nodes, out.Edges = nil, nil
 	inside, keep, boxes := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i := range g.Nodes {
 		if n := &g.Nodes[i]; slices.Contains(namespaces, n.Namespace) {
@@ -42,7 +110,7 @@ func within(g *api.Graph, namespaces []string) *api.Graph {
 		}
 	}
 	for i := range g.Nodes {
-		if n := &g.Nodes[i]; keep[n.ID] || n.Kind == "namespace" && boxes[n.Name] {
+		if n := &g.Nodes[i]; keep[n.ID] || n.Kind == graph.NodeNamespace && boxes[n.Name] {
 			out.Nodes = append(out.Nodes, *n)
 		}
 	}

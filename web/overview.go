@@ -173,7 +173,7 @@ func (a *API) graph(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.views.drawings.shape(p, namespaces, expand, r.FormValue("layout") != "false"), nil
+	return a.views.drawings.shape(r.Context(), p, namespaces, expand, r.FormValue("layout") != "false")
 }
 
 // maxExpanded bounds the names in a question.

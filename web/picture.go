@@ -47,13 +47,14 @@ type pictureMark struct {
 
 // picture is the mesh with what the three witnesses say. It is shared, and nobody changes it.
 type picture struct {
-	now   *Now
-	graph *graph.Graph
-	shape *api.Graph // in its JSON shape, without a layout
-	seen  *metrics.Observation
-	mark  pictureMark
-	nodes map[string]*api.GraphNode
-	edges map[string]*api.Edge
+	window time.Duration
+	now    *Now
+	graph  *graph.Graph
+	shape  *api.Graph // in its JSON shape, without a layout
+	seen   *metrics.Observation
+	mark   pictureMark
+	nodes  map[string]*api.GraphNode
+	edges  map[string]*api.Edge
 }
 
 // get gives a picture that is at most a second old, and of the newest mesh.
@@ -87,7 +88,7 @@ func (v *views) observed(ctx context.Context, window time.Duration) (*metrics.Ob
 
 func (v *views) make(ctx context.Context, window time.Duration) *picture {
 	n := v.api.opt.Mesh.Now()
-	p := &picture{now: n, graph: graph.Build(n.Declared()), nodes: map[string]*api.GraphNode{}, edges: map[string]*api.Edge{}}
+	p := &picture{window: window, now: n, graph: graph.Build(n.Declared()), nodes: map[string]*api.GraphNode{}, edges: map[string]*api.Edge{}}
 	proofs, generation := v.api.proofs.all()
 	w := graph.Witnesses{Now: time.Now(), Proofs: proofs, Changed: v.api.tracker.within(time.Now(), window)}
 	group := errgroup.Group{}
