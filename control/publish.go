@@ -60,11 +60,20 @@ func (p *Plane) publish() {
 		return
 	}
 	p.versions.add(next.Version, begin)
+	last := p.resolver
 	p.mu.Unlock()
-	r := resolve.New(next)
+	r := after(last, next)
 	p.xds.Set(r)
 	p.mu.Lock()
 	p.resolver = r
 	p.mu.Unlock()
 	p.log.Debug("snapshot published", "version", next.Version, "took", time.Since(begin))
+}
+
+// after gives the resolver of the next snapshot, that of the last with what changed where most has not.
+func after(last *resolve.Resolver, next *mesh.Snapshot) *resolve.Resolver {
+	if last == nil {
+		return resolve.New(next)
+	}
+	return last.With(next.Sharing(last.Snapshot()))
 }
