@@ -164,6 +164,20 @@ func (p *picture) node(n *Node, at Point) {
 		about += "\n" + f.Severity + ": " + f.Text
 	}
 	p.f(`<g><title>%s</title>`, text(about))
+	p.shape(n, left, top)
+	p.nodeText(n, at)
+	if l := n.Inside.Worst(); n.Inside.Total() > 0 {
+		p.lock(l, Point{left + NodeWidth - 4, top})
+	}
+	if worst := worstFinding(n.Findings); worst != "" {
+		p.warning(Point{left + 4, top}, worst)
+	}
+	p.b.WriteString("</g>\n")
+}
+
+// shape draws the outline of a node: a stack where it stands for many, a pill for a service, a box for a workload, a hexagon
+// for what leads in or out.
+func (p *picture) shape(n *Node, left, top float64) {
 	line := fmt.Sprintf(`fill="%s" stroke="%s" stroke-width="1.2"`, p.c.node, p.c.nodeLine)
 	switch {
 	case n.Members > 0:
@@ -178,15 +192,21 @@ func (p *picture) node(n *Node, at Point) {
 	default:
 		p.f(`<rect x="%s" y="%s" width="%s" height="%s" rx="5" %s/>`, px(left), px(top), px(NodeWidth), px(NodeHeight), line)
 	}
-	p.f(`<text x="%s" y="%s" text-anchor="middle" font-weight="500" fill="%s">%s</text>`, px(at.X), px(at.Y-1), p.c.text, text(cutMiddle(n.Name, 23)))
-	p.f(`<text x="%s" y="%s" text-anchor="middle" font-size="10" fill="%s">%s</text>`, px(at.X), px(at.Y+12), p.c.muted, text(cutMiddle(n.note(), 26)))
-	if l := n.Inside.Worst(); n.Inside.Total() > 0 {
-		p.lock(l, Point{left + NodeWidth - 4, top})
+}
+
+func (p *picture) nodeText(n *Node, at Point) {
+	name, note, at2 := cutMiddle(n.Name, 23), n.note(), at.Y-1
+	if note == "" {
+		at2 = at.Y + 4
 	}
-	if worst := worstFinding(n.Findings); worst != "" {
-		p.warning(Point{left + 4, top}, worst)
+	size := "12"
+	if len([]rune(name)) > 19 {
+		size = "11"
 	}
-	p.b.WriteString("</g>\n")
+	p.f(`<text x="%s" y="%s" text-anchor="middle" font-weight="500" font-size="%s" fill="%s">%s</text>`, px(at.X), px(at2), size, p.c.text, text(name))
+	if note != "" {
+		p.f(`<text x="%s" y="%s" text-anchor="middle" font-size="10" fill="%s">%s</text>`, px(at.X), px(at.Y+12), p.c.muted, text(cutMiddle(note, 26)))
+	}
 }
 
 // note is the second line of a node.

@@ -58,8 +58,12 @@ const maxLabels = 250
 // edges draws the lines, and finds places for the labels, which are drawn later so that no line crosses them.
 func (p *picture) edges() []label {
 	parallel, nth := map[[2]string]int{}, map[[2]string]int{}
+	outs, ins := map[string]int{}, map[string]int{}
 	for i := range p.g.Edges {
-		parallel[[2]string{p.g.Edges[i].From, p.g.Edges[i].To}]++
+		e := &p.g.Edges[i]
+		parallel[[2]string{e.From, e.To}]++
+		outs[e.From]++
+		ins[e.To]++
 	}
 	var out []label
 	for i := range p.g.Edges {
@@ -77,7 +81,7 @@ func (p *picture) edges() []label {
 		if len(p.g.Edges) <= maxLabels {
 			l.lines = p.g.words(e)
 		}
-		l.at = p.free(&l, c)
+		l.at = p.free(&l, c, toward(outs[e.From], ins[e.To]))
 		out = append(out, l)
 	}
 	return out
@@ -94,12 +98,27 @@ func (p *picture) line(e *Edge, c curve) {
 	p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="%s"%s marker-end="url(#to-%s)"/>`+"\n", c.path(), p.c.lock[e.Lock], px(width), dash, e.Lock)
 }
 
-// free finds a place along the curve where the label covers no node and no other label: the middle, or what is near it, or
-// where it covers least.
-func (p *picture) free(l *label, c curve) Point {
+// toward says where on an edge its label is looked for first: where it is apart from the others of its ends.
+func toward(out, in int) float64 {
+	switch {
+	case out > in:
+		return 0.6
+	case in > out:
+		return 0.4
+	}
+	return 0.5
+}
+
+// free finds a place along the curve where the label covers no node and no other label: at t, or near it, or where it covers
+// least.
+func (p *picture) free(l *label, c curve, t float64) Point {
 	best, least := Point{}, math.Inf(1)
-	for _, t := range []float64{0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82, 0.12, 0.88} {
-		l.at = c.at(t)
+	for step := range 20 {
+		off := 0.04 * float64((step+1)/2)
+		if step%2 == 1 {
+			off = -off
+		}
+		l.at = c.at(max(0.08, min(0.92, t+off)))
 		if covered := p.covered(l.rectangle()); covered < least {
 			best, least = l.at, covered
 		}
@@ -150,7 +169,7 @@ func (g *Graph) words(e *Edge) []string {
 	}
 	o := e.Observed
 	switch {
-	case o != nil && o.Known > 0 && o.Requests+o.Connections > 0:
+	case o != nil && o.Known > 0 && o.Requests+o.Connections > 0 && (e.Lock != LockUnknown || o.MTLS > 0):
 		first = append(first, share(e.Lock, o.MTLS))
 	case o == nil && e.Declared != nil:
 		first = append(first, e.Declared.Verdict.Status.Word(g.Dialect))
