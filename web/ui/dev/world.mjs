@@ -195,31 +195,45 @@ export function layout(g) {
   for (let i = 0; i < 12; i++) for (const [a, b] of links) if (rank.has(b) && rank.get(b) <= (rank.get(a) ?? 0)) rank.set(b, Math.min(11, (rank.get(a) ?? 0) + 1));
   const nodes = {};
   const boxes = [];
-  const keys = [...inside.keys()].sort((a, b) => Math.min(...inside.get(a).map((n) => rank.get(n.id))) - Math.min(...inside.get(b).map((n) => rank.get(n.id))) || (a < b ? -1 : 1));
-  let x = 40, y = 40, deep = 0, width = 0;
-  const wide = keys.length > 8 ? Math.sqrt(shown.length) * 190 : 1e9;
-  for (const key of keys) {
-    const ns = inside.get(key);
-    const cols = new Map();
-    const ranks = [...new Set(ns.map((n) => rank.get(n.id)))].sort((a, b) => a - b);
-    for (const n of ns) {
-      const c = ranks.indexOf(rank.get(n.id));
-      cols.set(c, [...(cols.get(c) ?? []), n]);
+  const mean = (key) => inside.get(key).reduce((sum, n) => sum + rank.get(n.id), 0) / inside.get(key).length;
+  const crowded = inside.size > 12;
+  const keys = [...inside.keys()].sort((a, b) => mean(a) - mean(b) || (a < b ? -1 : 1));
+  // Groups of like rank stand below each other; in a crowd, each row is filled.
+  const bands = new Map();
+  keys.forEach((key, i) => {
+    const band = key === " before" ? -1 : key === "~after" ? 1e6 : crowded ? i % Math.ceil(Math.sqrt(inside.size / 2)) : mean(key) < 1 ? 0 : Math.round(mean(key) / 2) + 1;
+    bands.set(band, [...(bands.get(band) ?? []), key]);
+  });
+  let x = 24, height = 0;
+  for (const band of [...bands.keys()].sort((a, b) => a - b)) {
+    let y = 24, width = 0;
+    for (const key of bands.get(band)) {
+      const ns = inside.get(key);
+      const cols = new Map();
+      const ranks = [...new Set(ns.map((n) => rank.get(n.id)))].sort((a, b) => a - b);
+      for (const n of ns) {
+        const c = ranks.indexOf(rank.get(n.id));
+        cols.set(c, [...(cols.get(c) ?? []), n]);
+      }
+      const rows = Math.max(...[...cols.values()].map((c) => c.length));
+      // Services stand near to what is behind them, and callers far enough for locks.
+      let at = 22;
+      const left = new Map();
+      for (let c = 0; c < cols.size; c++) {
+        if (c > 0) at += cols.get(c).some((n) => n.kind === "service") ? 116 : 44;
+        left.set(c, at);
+        at += 156;
+      }
+      const w = at + 22, h = rows * 64 + 34;
+      for (const [c, list] of cols) list.forEach((n, i) => (nodes[n.id] = { x: x + left.get(c) + 78, y: y + 34 + ((rows - list.length) / 2 + i) * 64 + 28 }));
+      if (g.nodes.some((n) => n.id === `namespace/${key}`)) boxes.push({ id: `namespace/${key}`, x, y, width: w, height: h });
+      width = Math.max(width, w);
+      y += h + 36;
     }
-    const rows = Math.max(...[...cols.values()].map((c) => c.length));
-    const w = cols.size * 170, h = rows * 84 + 34;
-    if (x > 40 && x + w > wide) {
-      x = 40;
-      y += deep + 50;
-      deep = 0;
-    }
-    for (const [c, list] of cols) list.forEach((n, i) => (nodes[n.id] = { x: x + c * 170 + 85, y: y + 34 + ((rows - list.length) / 2 + i) * 84 + 38 }));
-    if (g.nodes.some((n) => n.id === `namespace/${key}`)) boxes.push({ id: `namespace/${key}`, x, y, width: w, height: h });
-    x += w + 60;
-    deep = Math.max(deep, h);
-    width = Math.max(width, x);
+    height = Math.max(height, y);
+    x += width + 96;
   }
-  return { width: width + 40, height: y + deep + 40, nodes, boxes };
+  return { width: x - 72, height: height - 12, nodes, boxes };
 }
 
 /** The graph as the API gives it, with namespaces collapsed above 150 nodes. */
@@ -227,9 +241,9 @@ export function graphOf(w, { window = 60_000, expand = [], withLayout = true, al
   const t = Date.now();
   const kept = w.nodes.filter((n) => n.kind !== "namespace").length;
   const collapse = kept > 150 && !all;
-  const closed = new Set(collapse ? w.nodes.filter((n) => n.kind === "namespace" && !expand.includes(n.id)).map((n) => n.namespace) : []);
+  const closed = new Set(collapse ? w.nodes.filter((n) => n.kind === "namespace" && !expand.includes(n.namespace)).map((n) => n.namespace) : []);
   const of = new Map(w.nodes.map((n) => [n.id, n.kind !== "namespace" && closed.has(n.namespace) ? `namespace/${n.namespace}` : n.id]));
-  const nodes = w.nodes.filter((n) => of.get(n.id) === n.id).map((n) => (n.kind === "namespace" && closed.has(n.namespace) ? { ...n, collapsed: true } : n));
+  const nodes = w.nodes.filter((n) => of.get(n.id) === n.id).map((n) => (n.kind === "namespace" && closed.has(n.namespace) ? { ...n, collapsed: true, members: w.nodes.filter((x) => x.kind !== "namespace" && x.namespace === n.namespace).length } : n));
   const edges = new Map();
   const order = ["locked", "unknown", "mixed", "open", "broken"];
   for (const e of w.edges) {

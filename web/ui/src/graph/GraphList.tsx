@@ -1,0 +1,166 @@
+// The same as the canvas, as a list: for keys, and for those who hear the page. It shows while it has the focus, or when
+// it is asked for.
+import { useEffect, useMemo, useRef, useState } from "react";
+import type { Selection } from "../shell/router";
+import { LockIcon } from "../ui/LockIcon";
+import { keyOf, sentenceOf, type DrawnEdge, type DrawnNode, type Picture } from "./picture";
+import type { Shown } from "./shown";
+import type { Actions } from "./Toolbar";
+
+interface Item {
+  key: string;
+  text: string;
+  node?: DrawnNode;
+  edge?: DrawnEdge;
+}
+
+/** Nodes from left to right and from top to bottom, each followed by where its edges lead. Pure. */
+export function itemsOf(p: Picture, shown: Shown): Item[] {
+  const name = new Map(p.nodes.map((n) => [n.id, n.node.name]));
+  const leaving = new Map<string, DrawnEdge[]>();
+  for (const e of p.edges) {
+    if (shown.hidden.has(e.id)) continue;
+    const list = leaving.get(e.from);
+    if (list) list.push(e);
+    else leaving.set(e.from, [e]);
+  }
+  const nodes = p.nodes.filter((n) => !shown.hidden.has(n.id)).sort((a, b) => a.x - b.x || a.y - b.y);
+  return nodes.flatMap((n): Item[] => {
+    const kind = n.collapsed ? "group" : n.node.gateway ? "gateway" : n.node.kind;
+    const text = [n.node.name, kind, n.node.kind === "namespace" ? "" : n.node.namespace, n.node.version, n.marker].filter(Boolean).join(", ");
+    return [{ key: n.id, text, node: n }, ...(leaving.get(n.id) ?? []).map((e) => ({ key: e.id, text: sentenceOf(e, (id) => name.get(id) ?? ""), edge: e }))];
+  });
+}
+
+/** Rows that are made at once, and the height of each, in pixels. */
+const page = 60;
+const row = 28;
+
+interface Props {
+  picture: Picture;
+  shown: Shown;
+  selection: Selection | null;
+  open: boolean;
+  setOpen: (v: boolean) => void;
+  onReveal: (key: string) => void;
+  actions: Actions;
+}
+
+export function GraphList({ picture, shown, selection, open, setOpen, onReveal, actions }: Props) {
+  const items = useMemo(() => itemsOf(picture, shown), [picture, shown]);
+  const picked = selection ? keyOf(selection.mesh, selection.id) : "";
+  const [active, setActive] = useState("");
+  const [top, setTop] = useState(0);
+  const typed = useRef({ text: "", at: 0 });
+  const box = useRef<HTMLDivElement>(null);
+  const found = items.findIndex((i) => i.key === (active || picked));
+  const at = Math.max(0, found);
+  const first = Math.max(0, Math.floor(top / row) - 15);
+  const name = new Map(picture.nodes.map((n) => [n.id, n.node.name]));
+
+  const go = (to: number) => {
+    const i = Math.max(0, Math.min(items.length - 1, to));
+    const item = items[i];
+    if (!item) return;
+    setActive(item.key);
+    onReveal(item.key);
+    const b = box.current;
+    if (b && (i * row < b.scrollTop || (i + 1) * row > b.scrollTop + b.clientHeight)) b.scrollTop = i * row - b.clientHeight / 2;
+  };
+  useEffect(() => {
+    const i = items.findIndex((x) => x.key === picked);
+    const b = box.current;
+    if (i >= 0 && b && (i * row < b.scrollTop || (i + 1) * row > b.scrollTop + b.clientHeight)) b.scrollTop = i * row - b.clientHeight / 2;
+    // The list follows the selection, not each picture.
+    // eslint-disable-next-line
+  }, [picked, open]);
+
+  const key = (e: React.KeyboardEvent) => {
+    const item = items[at];
+    if (e.ctrlKey || e.metaKey || e.altKey) return;
+    if (e.key === "ArrowDown") go(found < 0 ? 0 : at + 1);
+    else if (e.key === "ArrowUp") go(at - 1);
+    else if (e.key === "PageDown") go(at + 12);
+    else if (e.key === "PageUp") go(at - 12);
+    else if (e.key === "Home") go(0);
+    else if (e.key === "End") go(items.length - 1);
+    // Along an edge to its server, and back to the node that it leaves.
+    else if (e.key === "ArrowRight" && item?.edge) go(items.findIndex((x) => x.key === item.edge?.to));
+    else if (e.key === "ArrowLeft" && item?.edge) go(items.findIndex((x) => x.key === item.edge?.from));
+    else if (e.key === "Enter" || e.key === " ") {
+      if (item) actions.select(item.key);
+    } else if (e.key === "Escape") {
+      setOpen(false);
+      (document.activeElement as HTMLElement | null)?.blur();
+    } else if (e.key.length === 1) {
+      const now = performance.now();
+      typed.current = { text: (now - typed.current.at < 700 ? typed.current.text : "") + e.key.toLowerCase(), at: now };
+      const t = typed.current.text;
+      const order = [...items.keys()].map((i) => (i + at + (t.length === 1 ? 1 : 0)) % items.length);
+      const hit = order.find((i) => items[i]?.node?.node.name.toLowerCase().startsWith(t));
+      if (hit !== undefined) go(hit);
+    } else return;
+    e.preventDefault();
+    e.stopPropagation();
+  };
+  return (
+    <div className={open ? "graph-list graph-list-open" : "graph-list"}>
+      <div
+        ref={box}
+        role="listbox"
+        tabIndex={0}
+        aria-label="Nodes and edges. Arrows move, Enter shows details, right and left follow an edge."
+        aria-activedescendant={items[at] ? `graph-item-${at}` : undefined}
+        onKeyDown={key}
+        onScroll={(e) => setTop(e.currentTarget.scrollTop)}
+      >
+        <div className="graph-list-room" style={{ height: items.length * row }}>
+          {windowOf(items.length, first, at).map((i) => {
+            const item = items[i];
+            if (!item) return null;
+            return (
+              <div
+                key={item.key}
+                id={`graph-item-${i}`}
+                role="option"
+                aria-selected={item.key === picked}
+                aria-setsize={items.length}
+                aria-posinset={i + 1}
+                aria-label={item.text}
+                className={`graph-item ${item.edge ? "graph-item-edge" : ""} ${i === at && found >= 0 ? "graph-item-active" : ""}`}
+                style={{ top: i * row }}
+                onClick={() => {
+                  setActive(item.key);
+                  actions.select(item.key);
+                }}
+              >
+                {item.edge ? (
+                  <>
+                    <LockIcon lock={item.edge.lock} size={13} label="" />
+                    <span>
+                      → {name.get(item.edge.to)}
+                      {item.edge.edge.port ? `:${item.edge.edge.port}` : ""}
+                    </span>
+                    <small>{item.edge.label}</small>
+                  </>
+                ) : (
+                  <>
+                    <b>{item.node?.node.name}</b>
+                    <small>{item.node?.node.kind}</small>
+                  </>
+                )}
+              </div>
+            );
+          })}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** The rows that are made: those that are seen, and the active one. */
+function windowOf(length: number, first: number, active: number): number[] {
+  const out = Array.from({ length: Math.max(0, Math.min(page, length - first)) }, (_, i) => first + i);
+  if (active < length && !out.includes(active)) out.push(active);
+  return out;
+}
