@@ -52,6 +52,7 @@ func load(t testing.TB, s *Store, start time.Time, text string) {
 				continue
 			}
 			if _, err := a.Append(0, labels, 0, start.Add(time.Duration(i)*time.Second).UnixMilli(), v.Value, nil, nil, storage.AppendV2Options{}); err != nil {
+				a.Rollback()
 				t.Fatal(err)
 			}
 		}

@@ -79,7 +79,7 @@ func TestRemoteErrors(t *testing.T) {
 		{"slow", func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-r.Context().Done():
-			case <-time.After(5 * time.Second):
+			case <-time.After(2 * time.Second):
 			}
 		}, "no answer within 300ms"},
 		{"endless", func(w http.ResponseWriter, r *http.Request) {
@@ -166,7 +166,7 @@ func TestPatience(t *testing.T) {
 		asked <- struct{}{}
 		select {
 		case <-r.Context().Done():
-		case <-time.After(5 * time.Second):
+		case <-time.After(2 * time.Second):
 		}
 	})
 	r, err := Connect(url, Options{Interval: time.Second, Timeout: 2 * time.Second})
