@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,6 +45,8 @@ type folder struct {
 	mu      sync.RWMutex // held for reading while the database is in use
 	db      *tsdb.DB     // nil once closed
 	problem string       // what happened to the folder, for people
+
+	unwritten atomic.Pointer[error] // of the last scrape
 }
 
 func openFolder(opt Options) (*folder, error) {
@@ -87,11 +90,20 @@ func (f *folder) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if newest := db.Head().MaxTime(); newest > time.Now().Add(clockSlack).UnixMilli() {
+	if newest := newestOf(db); newest > time.Now().Add(clockSlack).UnixMilli() {
 		return errors.Join(f.ahead(newest), db.Close())
 	}
 	f.db = db
 	return nil
+}
+
+// newestOf gives the time until which a database takes no more samples.
+func newestOf(db *tsdb.DB) int64 {
+	newest := db.Head().MaxTime()
+	for _, b := range db.Blocks() {
+		newest = max(newest, b.MaxTime()-1)
+	}
+	return newest
 }
 
 func (f *folder) logger() *slog.Logger { return slog.New(newSeldom(f.opt.Logger.Handler())) }
@@ -129,7 +141,7 @@ func (f *folder) watchClock() {
 	db := f.db
 	newest := int64(0)
 	if db != nil {
-		newest = db.Head().MaxTime()
+		newest = newestOf(db)
 	}
 	f.mu.RUnlock()
 	if newest <= time.Now().Add(clockSlack).UnixMilli() {
@@ -181,18 +193,25 @@ func (f *folder) AppenderV2(ctx context.Context) storage.AppenderV2 {
 	if err != nil {
 		return nowhere{}
 	}
-	return &appender{db.AppenderV2(ctx), release}
+	return &appender{db.AppenderV2(ctx), f, release}
 }
 
 type appender struct {
 	storage.AppenderV2
+	folder  *folder
 	release func()
 }
 
 // Commit is of storage.AppenderV2.
 func (a *appender) Commit() error {
 	defer a.release()
-	return a.AppenderV2.Commit()
+	err := a.AppenderV2.Commit()
+	if err == nil {
+		a.folder.unwritten.Store(nil)
+	} else {
+		a.folder.unwritten.Store(&err)
+	}
+	return err
 }
 
 // Rollback is of storage.AppenderV2.

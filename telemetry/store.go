@@ -130,7 +130,8 @@ func (s *Store) Close() error {
 func (s *Store) Health(context.Context) metrics.StoreHealth {
 	h := metrics.StoreHealth{Kind: "embedded", Address: s.folder.path, Interval: s.opt.Interval, Retention: s.opt.Retention}
 	var problems []string
-	h.Targets, h.Up, _ = s.scraper.health()
+	var silent string
+	h.Targets, h.Up, silent = s.scraper.health()
 	db, release, err := s.folder.use()
 	if err != nil {
 		h.Problem = err.Error()
@@ -151,11 +152,14 @@ func (s *Store) Health(context.Context) metrics.StoreHealth {
 	if ahead := time.Until(time.UnixMilli(newest)); newest != math.MinInt64 && ahead > 2*s.opt.Interval+time.Second {
 		problems = append(problems, fmt.Sprintf("the clock went back by %s: nothing is taken until it is there again", ahead.Round(time.Second)))
 	}
+	if err := s.folder.unwritten.Load(); err != nil {
+		problems = append(problems, "what is seen cannot be kept: "+(*err).Error())
+	}
 	if s.folder.problem != "" {
 		problems = append(problems, s.folder.problem)
 	}
-	if _, _, p := s.scraper.health(); p != "" {
-		problems = append(problems, p)
+	if silent != "" {
+		problems = append(problems, silent)
 	}
 	h.Problem = strings.Join(problems, "; ")
 	return h

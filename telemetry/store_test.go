@@ -5,15 +5,19 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/oarlock/oarlock/meshtest"
 	"github.com/oarlock/oarlock/metrics"
@@ -387,5 +391,64 @@ func TestSeldom(t *testing.T) {
 	log.Warn("something else")
 	if n := strings.Count(b.String(), "\n"); n != 2 {
 		t.Errorf("%d lines:\n%s", n, &b)
+	}
+}
+
+// TestFullDisk holds that a store answers while it cannot write, and goes on when it can again. A limit of the size of
+// files stands in for the disk.
+func TestFullDisk(t *testing.T) {
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	dir := t.TempDir()
+	sidecar := newSidecar(t, "web-0.shop", web)
+	s := running(t, Options{Folder: dir}, sidecar.target())
+	count := func(want float64) {
+		t.Helper()
+		eventually(t, "requests", func() error {
+			o, err := s.Flows(t.Context(), metrics.Window{Length: time.Minute})
+			if err != nil {
+				return err
+			}
+			var n float64
+			for _, f := range o.Flows {
+				n += f.Requests * 60
+			}
+			if n = math.Round(n); n != want {
+				return fmt.Errorf("%v, want %v: %+v", n, want, s.Health(t.Context()))
+			}
+			return nil
+		})
+	}
+	time.Sleep(2 * scrapes)
+	traffic(sidecar, metrics.Source)
+	count(16)
+
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	full := was
+	full.Cur = 1000
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &full); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(5 * scrapes)
+	count(16)
+	h := s.Health(t.Context())
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if !h.OK || !strings.Contains(h.Problem, "what is seen cannot be kept") {
+		t.Errorf("while the disk is full: %+v", h)
+	}
+	traffic(sidecar, metrics.Source)
+	count(32)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = newStore(t, Options{Folder: dir})
+	count(32)
+	if h := s.Health(t.Context()); h.Problem != "" {
+		t.Errorf("%+v", h)
 	}
 }
