@@ -208,8 +208,8 @@ func observedWord(o *graph.Observed) string {
 	if o.Errors > 0 && o.Requests > 0 {
 		words = append(words, shareWord(o.Errors/o.Requests)+" errors")
 	}
-	if o.Failures > 0 {
-		words = append(words, rateWord(o.Failures)+"/s refused")
+	if refused := o.Attempts() - rate; refused > 0 {
+		words = append(words, rateWord(refused)+"/s refused")
 	}
 	if len(words) == 0 {
 		return "-"
@@ -229,7 +229,7 @@ func provenWord(p *graph.Proof) string {
 func findingsWord(list []graph.Finding) string {
 	n := 0
 	for _, f := range list {
-		if f.Severity == "error" || f.Severity == "warning" {
+		if f.Severity != graph.SeverityNote {
 			n++
 		}
 	}

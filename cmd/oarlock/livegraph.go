@@ -16,7 +16,7 @@ import (
 // graphOf makes a graph of a running mesh's answer, so that it is drawn and printed as that of manifests is. What a newer
 // control plane says and this version does not know is left out.
 func graphOf(in *api.Graph, d mesh.Dialect) *graph.Graph {
-	out := &graph.Graph{Version: in.Snapshot, Dialect: d, Down: in.Down, Trouble: in.Trouble}
+	out := &graph.Graph{Version: in.Snapshot, Dialect: d, Down: in.Down, Trouble: in.Trouble, Findings: findingsOf(in.Findings)}
 	if w := in.Window; w != nil {
 		out.Start, out.End, out.Newest = w.Start, w.End, w.Newest
 	}
@@ -33,9 +33,6 @@ func seenNode(n *api.GraphNode) graph.Node {
 	out := graph.Node{ID: n.ID, Kind: valueOf(graph.NodeOutside, n.Kind), Namespace: n.Namespace, Name: n.Name, At: graphPlace(n.Ref),
 		Capture: valueOf(mesh.CaptureAmbient, n.Capture), Gateway: n.Gateway, Endpoints: n.Endpoints, App: n.App, Version: n.Version,
 		Mode: n.Mode, Findings: findingsOf(n.Findings)}
-	if n.Kind == graph.NodeWorkload.String() && n.Capture == "" {
-		out.Capture = mesh.CaptureSidecar // a collapsed one
-	}
 	if t := n.Traffic; t != nil {
 		out.Traffic = graph.Traffic{In: t.In, InErrors: t.InErrors, InFailures: t.InFailures, Out: t.Out, OutErrors: t.OutErrors,
 			OutFailures: t.OutFailures, MTLS: t.MTLS, Known: t.Known}
@@ -89,7 +86,7 @@ func observedOf(o *api.Observed) *graph.Observed {
 		return nil
 	}
 	out := &graph.Observed{Start: o.Start, End: o.End, Newest: o.Newest, Reporters: o.Reporters, Protocol: o.Protocol, Requests: o.Requests,
-		Errors: o.Errors, Connections: o.Connections, Received: o.Received, Sent: o.Sent, Failures: o.Failures, MTLS: o.MTLS, Known: o.Known,
+		Errors: o.Errors, Connections: o.Connections, Received: o.Received, Sent: o.Sent, Failures: o.Failures, Lost: o.Lost, MTLS: o.MTLS, Known: o.Known,
 		P50: milliseconds(o.P50), P90: milliseconds(o.P90), P99: milliseconds(o.P99), SourcePrincipals: o.SourcePrincipals,
 		DestinationPrincipals: o.DestinationPrincipals, Policies: o.Policies}
 	for _, c := range o.Causes {
@@ -215,6 +212,6 @@ func plusSeen(sum, o *graph.Observed) *graph.Observed {
 		out.Known = known / (was + more)
 	}
 	out.Requests, out.Connections = sum.Requests+o.Requests, sum.Connections+o.Connections
-	out.Errors, out.Failures = sum.Errors+o.Errors, sum.Failures+o.Failures
+	out.Errors, out.Failures, out.Lost = sum.Errors+o.Errors, sum.Failures+o.Failures, sum.Lost+o.Lost
 	return &out
 }

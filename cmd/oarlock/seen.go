@@ -59,18 +59,26 @@ func (a *app) witnesses(ctx context.Context, l *loaded, window time.Duration, na
 	case g == nil:
 	case g.Trouble != "":
 		a.note("oarlock: nothing is observed in mesh %s: %s", l.run.name, g.Trouble)
-	case len(g.Down) > 0:
-		a.note("oarlock: %s gave no answer to the store of observations: %s", plural(len(g.Down), "sidecar"), someAnd(firstFew(g.Down)))
+	default:
+		a.evidence(g)
 	}
 	return g
 }
 
-func firstFew(list []string) []string {
-	const few = 5
-	if len(list) > few {
-		return append(list[:few:few], fmt.Sprintf("%d others", len(list)-few))
+// evidence notes what is wrong with what was seen.
+func (a *app) evidence(g *api.Graph) {
+	if len(g.Down) > 0 {
+		a.note("oarlock: %s gave no answer to the store of observations: %s", plural(len(g.Down), "sidecar"), someOf(g.Down))
 	}
-	return list
+	for i, f := range g.Findings {
+		if i == linesShown && !a.flags.verbose {
+			a.note("oarlock: %d more; -v prints every one", len(g.Findings)-i)
+			return
+		}
+		if f.Code != graph.FindingSidecarDown && (f.Severity != graph.SeverityNote || a.flags.verbose) {
+			a.note("oarlock: %s: %s", f.Severity, f.Text)
+		}
+	}
 }
 
 // knownCalls is what is known of who calls whom: what the manifests after a change declare, and what was seen.
