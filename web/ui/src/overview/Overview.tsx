@@ -137,7 +137,7 @@ function Broken({ mesh, edges, findings }: { mesh: string; edges: readonly Edge[
               <Link to={{ selection: { mesh, kind: "edge", id: e.id } }}>
                 <LockIcon lock={e.lock} />
                 <span>
-                  <b>{edgeName(e)}</b> <span className="faint">{named(e.to).namespace}</span>
+                  <b>{edgeName(e)}</b> <span className="faint">{between(e)}</span>
                   <small className="soft">{e.findings?.[0]?.text ?? e.reason}</small>
                 </span>
               </Link>
@@ -147,6 +147,13 @@ function Broken({ mesh, edges, findings }: { mesh: string; edges: readonly Edge[
       )}
     </Card>
   );
+}
+
+/** The namespaces of an edge: one where both ends are in it. */
+function between(e: Edge): string {
+  const from = named(e.from).namespace;
+  const to = named(e.to).namespace;
+  return from === to || !from || !to ? from || to : `${from} → ${to}`;
 }
 
 function Traffic({ trend, window }: { trend?: Trend; window: string }) {
