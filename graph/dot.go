@@ -10,7 +10,8 @@ import (
 	"github.com/oarlock/oarlock/mesh"
 )
 
-// Label is what a drawing writes on an edge: the port, the subset, the declared status in the words of the dialect, and the lock.
+// Label is what a drawing writes on an edge: the port, the subset, the declared status in the words of the dialect, and what
+// was seen: the lock, the share of mTLS, how much.
 func (g *Graph) Label(e *Edge) string {
 	var parts []string
 	if e.Port != 0 {
@@ -25,21 +26,27 @@ func (g *Graph) Label(e *Edge) string {
 	if e.Lock != LockUnknown {
 		parts = append(parts, e.Lock.String())
 	}
+	if o := e.Observed; o != nil {
+		if o.Known > 0 {
+			parts = append(parts, percent(o.MTLS)+" mTLS")
+		}
+		parts = append(parts, per(o.Attempts()))
+	}
 	return strings.Join(parts, " ")
 }
 
 // WriteDOT draws the graph for Graphviz: a cluster for each namespace, services as ovals with dotted lines to their
-// workloads, calls as arrows. An unknown lock is grey; only what was seen gets a colour.
+// workloads, calls as arrows. An unknown lock is grey; only what was seen gets a colour, and a tooltip says why.
 func (g *Graph) WriteDOT(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("digraph mesh {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\"];\n")
 	for _, ns := range g.Nodes {
-		if ns.Kind == NodeNamespace {
+		if ns.Kind == NodeNamespace && ns.Members == 0 {
 			g.dotCluster(&b, ns.Name)
 		}
 	}
 	for i := range g.Nodes {
-		if n := &g.Nodes[i]; n.Kind != NodeNamespace && (n.Namespace == "" || n.Kind == NodeEgress) {
+		if n := &g.Nodes[i]; n.drawn() && (n.Namespace == "" || n.Kind == NodeEgress || n.Kind == NodeNamespace) {
 			fmt.Fprintf(&b, "  %s\n", dotNode(n))
 		}
 	}
@@ -53,6 +60,9 @@ func (g *Graph) WriteDOT(w io.Writer) error {
 		style := ""
 		if e.Weak() {
 			style = ", style=dashed"
+		}
+		if e.Lock != LockUnknown {
+			style += ", tooltip=" + dotQuote(e.Reason)
 		}
 		fmt.Fprintf(&b, "  %s -> %s [label=%s, color=%s%s];\n", dotQuote(e.From), dotQuote(e.To), dotQuote(g.Label(e)), lockColour(e.Lock), style)
 	}
@@ -72,13 +82,16 @@ func (g *Graph) dotCluster(b *strings.Builder, namespace string) {
 }
 
 func dotNode(n *Node) string {
-	shape := map[NodeKind]string{NodeWorkload: "box", NodeService: "ellipse", NodeIngress: "house", NodeEgress: "hexagon"}[n.Kind]
+	shape := map[NodeKind]string{NodeNamespace: "folder", NodeWorkload: "box", NodeService: "ellipse", NodeIngress: "house",
+		NodeEgress: "hexagon", NodeOutside: "plain"}[n.Kind]
 	return fmt.Sprintf("%s [label=%s, shape=%s];", dotQuote(n.ID), dotQuote(n.label()), shape)
 }
 
 // label adds to a name what must not be overlooked.
 func (n *Node) label() string {
 	switch {
+	case n.Members > 0:
+		return fmt.Sprintf("%s (%d)", n.Name, n.Members)
 	case n.Gateway:
 		return n.Name + " (gateway)"
 	case n.Kind == NodeWorkload && n.Capture == mesh.CaptureNone:

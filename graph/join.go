@@ -3,6 +3,7 @@ package graph
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/oarlock/oarlock/metrics"
 )
@@ -170,7 +171,8 @@ func (j *joining) count(k pair, f *metrics.Flow, share float64) {
 	side[security(f)].flow(f, share)
 }
 
-// onlyDeclared is the port of the one edge that is declared between two nodes for such a protocol; 0 where there are several.
+// onlyDeclared is the port of the one edge that is declared between two nodes for such a protocol, or the service's only port
+// for it where none is declared; 0 where there are several.
 func (j *joining) onlyDeclared(from, to, protocol string) uint32 {
 	var all, fit []uint32
 	for _, k := range j.b.between[[2]string{from, to}] {
@@ -180,6 +182,13 @@ func (j *joining) onlyDeclared(from, to, protocol string) uint32 {
 		all = append(all, k.port)
 		if j.speaksOn(to, k.port, protocol) {
 			fit = append(fit, k.port)
+		}
+	}
+	if s := j.services[strings.TrimPrefix(to, "service/")]; s != nil && len(all) == 0 {
+		for _, port := range tcpPorts(s) {
+			if j.speaksOn(to, port, protocol) {
+				fit = append(fit, port)
+			}
 		}
 	}
 	switch {

@@ -29,6 +29,7 @@ const brokenShare = 0.5
 // lock judges what got through. In this order:
 //
 //   - nothing measured, or no traffic: unknown
+//   - it was refused by the client's own sidecar, since no registry knows the destination: broken
 //   - at least half of the attempts came to nothing, by a handshake that failed or before the destination's sidecar took
 //     them, or everything failed where the policies say that it must: broken
 //   - everything failed and nobody says why: unknown
@@ -57,6 +58,8 @@ func (j *judgement) weigh() (Lock, string) {
 	switch {
 	case o == nil || o.Attempts() == 0 && o.Known == 0 && o.Received+o.Sent == 0:
 		return LockUnknown, j.nothing()
+	case j.to != nil && j.to.Kind == NodeEgress && j.to.Name == blackHole:
+		return LockBroken, fmt.Sprintf("the sidecar of %s refuses what is in no registry of the mesh: %s", j.name(j.from, "the client"), j.volume())
 	case o.refused() > 0 && o.refused() >= brokenShare*o.Attempts():
 		return LockBroken, j.broken()
 	case j.allFailed() && j.wire() == resolve.WireRefused:
@@ -91,6 +94,9 @@ func (j *judgement) nothing() string {
 		return "nothing was measured: " + j.trouble
 	case j.observation == nil:
 		return "no traffic was seen"
+	}
+	if j.from != nil && j.from.Kind == NodeWorkload && j.from.Capture == mesh.CaptureNone {
+		return j.from.Name + " has no sidecar to say who it is, so its calls are among those of unknown callers"
 	}
 	return "no traffic in the last " + duration(j.observation.End.Sub(j.observation.Start))
 }
@@ -215,7 +221,7 @@ func (j *judgement) by() string {
 	case !d.Policy.Ref.IsZero():
 		parts = append(parts, server+" by "+d.Policy.Ref.String())
 	case j.to != nil && j.to.Kind != NodeEgress:
-		parts = append(parts, server+", which no policy says")
+		parts = append(parts, server+" by default")
 	}
 	if len(parts) == 0 {
 		return ""

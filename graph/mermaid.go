@@ -16,7 +16,7 @@ func (g *Graph) WriteMermaid(w io.Writer) error {
 		ids[n.ID] = "n" + strconv.Itoa(i) // Mermaid's own identifiers take neither slashes nor dots
 	}
 	for _, ns := range g.Nodes {
-		if ns.Kind != NodeNamespace {
+		if ns.Kind != NodeNamespace || ns.Members > 0 {
 			continue
 		}
 		fmt.Fprintf(&b, "  subgraph %s[%s]\n", ids[ns.ID], mermaidQuote(ns.Name))
@@ -28,7 +28,7 @@ func (g *Graph) WriteMermaid(w io.Writer) error {
 		b.WriteString("  end\n")
 	}
 	for i := range g.Nodes {
-		if n := &g.Nodes[i]; n.Kind == NodeEgress {
+		if n := &g.Nodes[i]; n.drawn() && (n.Namespace == "" || n.Kind == NodeEgress || n.Kind == NodeNamespace) {
 			fmt.Fprintf(&b, "  %s\n", mermaidNode(ids[n.ID], n))
 		}
 	}
@@ -49,8 +49,22 @@ func (g *Graph) WriteMermaid(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "  %s %s%s %s\n", ids[e.From], arrow, label, ids[e.To])
 	}
+	g.mermaidColours(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// mermaidColours gives an edge that was seen the colour of its lock. Mermaid counts lines in the order in which they stand.
+func (g *Graph) mermaidColours(b *strings.Builder) {
+	line := 0
+	for i := range g.Nodes {
+		line += len(g.Nodes[i].Endpoints)
+	}
+	for i := range g.Edges {
+		if l := g.Edges[i].Lock; l != LockUnknown {
+			fmt.Fprintf(b, "  linkStyle %d stroke:%s\n", line+i, Light.palette().lock[l])
+		}
+	}
 }
 
 func mermaidNode(id string, n *Node) string {
@@ -60,6 +74,8 @@ func mermaidNode(id string, n *Node) string {
 		return id + "([" + label + "])"
 	case NodeIngress:
 		return id + "[/" + label + "\\]"
+	case NodeOutside:
+		return id + "(" + label + ")"
 	case NodeEgress:
 		return id + "{{" + label + "}}"
 	}

@@ -300,10 +300,13 @@ func (j *joining) speaksOn(to string, port uint32, protocol string) bool {
 		return false
 	}
 	class := resolve.PortProtocol(s.Port(port), j.b.snap.Dialect).Class
-	if protocol == "tcp" {
+	switch protocol {
+	case "tcp":
 		return class == resolve.ProtocolTCP
+	case "http", "grpc":
+		return class == resolve.ProtocolHTTP
 	}
-	return class == resolve.ProtocolHTTP
+	return false
 }
 
 func (j *joining) hasSidecar(id string) bool {
