@@ -48,6 +48,11 @@ func runDashboard(a *app, cmd *cobra.Command, args []string, only bool) error {
 		return noMesh("dashboard", err)
 	}
 	defer m.close()
+	return a.showBoard(cmd.Context(), m, only)
+}
+
+// showBoard opens the dashboard of a mesh, or prints its link.
+func (a *app) showBoard(ctx context.Context, m *runningMesh, only bool) error {
 	b, err := readBoard(m.controlState())
 	if err != nil {
 		return unreadable(fmt.Errorf("find dashboard of mesh %s: %w", m.name, err), "")
@@ -60,7 +65,7 @@ func runDashboard(a *app, cmd *cobra.Command, args []string, only bool) error {
 		_, err := fmt.Fprintln(a.stdout, b.link())
 		return err
 	}
-	if err := openLink(cmd.Context(), opener, b.link()); err != nil {
+	if err := openLink(ctx, opener, b.link()); err != nil {
 		a.note("oarlock: open dashboard: %v; this is its link", err)
 		_, err := fmt.Fprintln(a.stdout, b.link())
 		return err

@@ -91,7 +91,7 @@ func (w *statusWriter) observed(a *app, s *statusSeen) {
 		}
 		text := shareWord(*s.MTLS)
 		if s.Known != nil && *s.Known < 0.995 {
-			text += fmt.Sprintf(" of the %s of which it is known", shareWord(*s.Known))
+			text += fmt.Sprintf(" (%s known)", shareWord(*s.Known))
 		}
 		w.bars(a, "mTLS", text, trend, 1)
 	}

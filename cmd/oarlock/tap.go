@@ -86,7 +86,7 @@ func runTap(a *app, cmd *cobra.Command, f *tapFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	t := &tapRun{app: a, flags: f, format: format, logs: accesslog.NewReader()}
+	t := newTapRun(a, f, format, mesh.Ref{})
 	q, err := t.query(l, args)
 	if err != nil {
 		return err
@@ -118,6 +118,10 @@ type tapRun struct {
 	logs   *accesslog.Reader
 	pod    mesh.Ref // of whom lines are wanted; zero: of all
 	shown  int
+}
+
+func newTapRun(a *app, f *tapFlags, format string, pod mesh.Ref) *tapRun {
+	return &tapRun{app: a, flags: f, format: format, logs: accesslog.NewReader(), pod: pod}
 }
 
 // query finds out what the argument names: a namespace, a pod or a workload, or a service.
