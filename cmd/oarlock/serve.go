@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/oarlock/oarlock/control"
 	"github.com/oarlock/oarlock/local"
 	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/resolve"
 	"github.com/oarlock/oarlock/web"
 	"github.com/oarlock/oarlock/yamldir"
 	"github.com/spf13/cobra"
@@ -26,6 +28,7 @@ type serveFlags struct {
 	ttl     time.Duration
 	capture string
 	board   boardFlags
+	store   storeFlags
 }
 
 func newServeCommand(a *app) *cobra.Command {
@@ -47,6 +50,7 @@ believe it by. It runs no workloads: those of the manifests count as they stand.
 	p := cmd.Flags()
 	p.StringVar(&f.listen, "listen", "", "serve certificates and xDS at `HOST:PORT` too")
 	p.StringVar(&f.dir, "dir", "", "the `FOLDER` of its state and sockets")
+	p.BoolVar(&f.store.simulate, "simulate", false, "show a dashboard with made-up traffic: every declared call happens, as its verdict says")
 	f.addTo(cmd)
 	must(cmd.MarkFlagDirname("dir"))
 	return cmd
@@ -58,6 +62,7 @@ func (f *serveFlags) addTo(cmd *cobra.Command) {
 	p.StringVar(&f.caDir, "ca-dir", "", "issue with the authority in `FOLDER`: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem")
 	p.DurationVar(&f.ttl, "svid-ttl", 0, "the life of certificates, as `DURATION` (default 24h)")
 	f.board.addTo(cmd)
+	f.store.addTo(cmd)
 	p.StringVar(&f.capture, "capture", local.CaptureAuto, "how traffic comes into sidecars, the `WAY`: auto, explicit or transparent")
 	must(cmd.MarkFlagDirname("ca-dir"))
 	must(cmd.RegisterFlagCompletionFunc("capture", cobra.FixedCompletions(
@@ -81,7 +86,10 @@ func (f *serveFlags) check() error {
 		}
 		f.caDir = abs
 	}
-	return f.board.check()
+	if err := f.board.check(); err != nil {
+		return err
+	}
+	return f.store.check()
 }
 
 // arguments gives the flags as a command line has them.
@@ -93,7 +101,7 @@ func (f *serveFlags) arguments() []string {
 	if f.caDir != "" {
 		out = append(out, "--ca-dir", f.caDir)
 	}
-	return append(out, f.board.arguments()...)
+	return slices.Concat(out, f.board.arguments(), f.store.arguments())
 }
 
 func runServe(a *app, cmd *cobra.Command, f *serveFlags) error {
@@ -123,7 +131,7 @@ func runServe(a *app, cmd *cobra.Command, f *serveFlags) error {
 	defer stop()
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
 	opt := control.Options{Name: a.flags.mesh, Source: dir, Look: dir.Watch(ctx, yamldir.WatchOptions{Log: log}), PlugIn: f.caDir, TTL: f.ttl,
-		Address: f.listen, Log: log}
+		Address: f.listen, Writer: dir, Log: log}
 	if a.flags.mesh != "" {
 		return a.serveMesh(ctx, opt, f)
 	}
@@ -149,8 +157,12 @@ func (a *app) serveMesh(ctx context.Context, opt control.Options, f *serveFlags)
 	opt.Engine = &engineOf{client, local.Settings{
 		XDSAddress: "unix:" + opt.XDS, CSRAddress: "unix:" + opt.XDS, ServerName: control.ServerName, TTL: f.ttl, Capture: f.capture, XDSDelta: true,
 	}}
-	return servePlane(ctx, opt, f)
+	opt.Dial, opt.ProbeEvery = client.Dial, probeEvery
+	return servePlane(ctx, opt, f, f.store.open(opt.State, client, opt.Log))
 }
+
+// probeEvery is the time between two ports that are tried unasked.
+const probeEvery = 3 * time.Second
 
 // engineOf lets a control plane speak to the engine of this machine.
 type engineOf struct {
@@ -165,12 +177,16 @@ func (e *engineOf) Apply(ctx context.Context, s *mesh.Snapshot, with control.Set
 	return e.Client.Apply(ctx, s, settings)
 }
 
-// servePlane runs a control plane, and the dashboard beside it. A dashboard that cannot be served is no reason for a mesh to
-// stand still.
-func servePlane(ctx context.Context, opt control.Options, f *serveFlags) error {
+// servePlane runs a control plane, with its store and the dashboard beside it. A dashboard that cannot be served, or a store
+// that cannot be opened, is no reason for a mesh to stand still.
+func servePlane(ctx context.Context, opt control.Options, f *serveFlags, st *store) error {
+	opt.Flows = st.Flows
 	plane, err := control.New(ctx, opt)
 	if err != nil {
 		return unreadable(err, "")
+	}
+	if s, ok := st.Flows.(*simulated); ok {
+		s.resolver = func() *resolve.Resolver { return plane.Now().Published }
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	board, err := f.board.board(ctx, opt.State, web.MeshSocket{Name: opt.Name, Socket: opt.API}, opt.Log)
@@ -181,6 +197,12 @@ func servePlane(ctx context.Context, opt control.Options, f *serveFlags) error {
 		opt.Log.Info("dashboard", "address", board.Address())
 		group.Go(func() error { return board.Run(ctx) })
 	}
+	group.Go(func() error {
+		if err := st.run(ctx); err != nil {
+			opt.Log.Error("store of observations ended", "error", err)
+		}
+		return nil
+	})
 	group.Go(func() error { return plane.Run(ctx) })
 	return group.Wait()
 }
@@ -193,7 +215,7 @@ func serveAlone(ctx context.Context, opt control.Options, f *serveFlags) error {
 	opt.Name, opt.State = filepath.Base(f.dir), f.dir
 	opt.XDS, opt.API = filepath.Join(f.dir, xdsSocket), filepath.Join(f.dir, apiSocket)
 	opt.Engine = &noEngine{roots: filepath.Join(f.dir, "root-cert.pem")}
-	return servePlane(ctx, opt, f)
+	return servePlane(ctx, opt, f, f.store.alone(opt.Log))
 }
 
 // noEngine runs nothing, and keeps the roots where clients of the control plane find them.
