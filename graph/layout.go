@@ -84,8 +84,7 @@ func x(col int) float64 {
 
 // Layout draws callers left of what they call: ranks are columns, services stand left of their workloads, and namespaces are
 // boxes that do not overlap. What last has stays where it was, unless something has grown into it; what is new goes where
-// there is room beside its neighbours. Where last is nil, or has less than half of what is to be drawn, everything is laid
-// out anew. The same graph and the same last give the same layout.
+// there is room beside its neighbours. Where last is nil, or the two have little in common, everything is laid out anew. The same graph and the same last give the same layout.
 func (g *Graph) Layout(last *Layout) *Layout {
 	d := newDrawing(g)
 	if !d.stays(last) {
@@ -187,7 +186,7 @@ func (d *drawing) stays(last *Layout) bool {
 			n++
 		}
 	}
-	return 2*n >= len(d.spots)
+	return n > 0 && 2*n >= min(len(d.spots), len(last.cells))
 }
 
 // measure gives a group its size.
@@ -352,9 +351,8 @@ func (d *drawing) fitGroups(last *Layout) {
 	var fixed, fresh []*group
 	for _, name := range d.names {
 		g := d.groups[name]
-		if at, ok := last.Nodes[name]; ok && !g.seeded {
-			// It was one node and is a box now.
-			g.first, g.seeded = Point{at.X - NodeWidth/2, at.Y - NodeHeight/2}, true
+		if at, ok := last.corner(name); ok && !g.seeded {
+			g.first, g.seeded = at, true
 		}
 		if g.seeded {
 			fixed = append(fixed, g)
@@ -374,6 +372,19 @@ func (d *drawing) fitGroups(last *Layout) {
 		g.first = d.room(g, done)
 		done = append(done, g)
 	}
+}
+
+// corner is where something stood that was one node and is a box now, or the other way round.
+func (l *Layout) corner(id string) (Point, bool) {
+	if at, ok := l.Nodes[id]; ok {
+		return Point{at.X - NodeWidth/2, at.Y - NodeHeight/2}, true
+	}
+	for _, b := range l.Boxes {
+		if b.ID == id {
+			return Point{b.X, b.Y}, true
+		}
+	}
+	return Point{}, false
 }
 
 // settle moves a group down until it overlaps none of the others.

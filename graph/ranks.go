@@ -190,10 +190,10 @@ func spread(column []*spot) {
 // is broken into several pairs.
 func (g *group) breakColumns(columns [][]*spot) {
 	shift := 0
+	broken := slices.ContainsFunc(columns, func(c []*spot) bool { return len(c) > maxRows })
 	for services := -1; services < len(columns); services += 2 {
 		chunks := 1
 		for r := max(services, 0); r <= services+1 && r < len(columns); r++ {
-			broken := len(columns[r]) > maxRows
 			for i, s := range columns[r] {
 				s.col, s.placed = r+shift, true
 				if broken {
