@@ -10,8 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"io"
-	"net"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +33,8 @@ type text struct {
 	mu    sync.Mutex
 	files map[string]string
 	err   error
+
+	written int // how often somebody wrote over the API
 }
 
 func (s *text) set(name, content string) {
@@ -54,7 +55,11 @@ func (s *text) ReadFiles(context.Context) (mesh.Reading, []manifest.File, error)
 	}
 	slices.SortFunc(files, func(a, b manifest.File) int { return strings.Compare(a.Name, b.Name) })
 	snap, problems := manifest.Load(files, manifest.Options{})
-	return mesh.Reading{Snapshot: snap, Problems: problems}, files, nil
+	pre := mesh.Precondition{}
+	for _, f := range files {
+		pre[f.Name] = hashed(f.Data)
+	}
+	return mesh.Reading{Snapshot: snap, Problems: problems, Precondition: pre}, files, nil
 }
 
 func (s *text) Read(ctx context.Context) (mesh.Reading, error) {
@@ -104,7 +109,7 @@ func (m *machine) Apply(_ context.Context, s *mesh.Snapshot, with Settings) erro
 		if !w.Template() {
 			continue
 		}
-		pod := w.Pod(w.Ref.Name+"-abc-1", []string{"127.64.1.2"})
+		pod := w.Pod(w.Ref.Name+"-abc-1", []string{fmt.Sprintf("127.64.1.%d", 2+len(next.Pods))})
 		next.Pods = append(next.Pods, mesh.Pod{Workload: pod, Phase: mesh.PhaseRunning, Ready: true})
 		token, _, err := with.Token(pod)
 		if err != nil {
@@ -131,13 +136,9 @@ func (m *machine) times() int {
 	return m.applied
 }
 
-func (*machine) Logs(context.Context, mesh.Ref, string, bool) (io.ReadCloser, error) {
-	return nil, errors.ErrUnsupported
-}
 func (*machine) Exec(context.Context, mesh.Ref, mesh.Exec) (int, error) {
 	return 0, errors.ErrUnsupported
 }
-func (*machine) Admin(context.Context, mesh.Ref) (net.Conn, error) { return nil, errors.ErrUnsupported }
 
 const shop = `apiVersion: v1
 kind: Namespace
@@ -218,7 +219,7 @@ func (r *rig) run() {
 	}
 	r.until("a published snapshot", func() bool {
 		s, err := r.client.Status(r.Context())
-		return err == nil && s.Snapshot != "" && len(s.Pods) == 1
+		return err == nil && s.Snapshot != "" && len(s.Pods) > 0
 	})
 }
 

@@ -262,7 +262,7 @@ func (a *API) make(r *http.Request, d *draft, out *api.ChangeAnswer) error {
 	// Once writing has begun it is brought to an end, whoever goes away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerTime)
 	defer cancel()
-	who := &announcement{at: time.Now(), what: d.what, undoes: d.undoes, files: map[string]string{}, impact: d.impact}
+	who := &announcement{at: time.Now(), name: d.name, what: d.what, undoes: d.undoes, files: map[string]string{}, impact: d.impact}
 	who.steps = stepsOf(d.steps)
 	who.who, who.user = caller(r)
 	hashes := map[string]string{}

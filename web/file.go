@@ -59,9 +59,15 @@ func shownDiffs(edits []manifest.FileEdit, snaps ...*mesh.Snapshot) (out []api.D
 			withheld = append(withheld, e.Name)
 			continue
 		}
-		out = append(out, api.Diff{Name: e.Name, Before: string(e.Before), After: string(e.After), Unified: manifest.Diff([]manifest.FileEdit{e})})
+		out = append(out, api.Diff{Name: e.Name, Before: string(e.Before), After: string(e.After), Unified: unified(e)})
 	}
 	return out, withheld
+}
+
+// unified shows an edit as patch takes it in the root folder.
+func unified(e manifest.FileEdit) string {
+	e.Name = strings.TrimPrefix(e.Name, "/")
+	return manifest.Diff([]manifest.FileEdit{e})
 }
 
 // secretFiles are the files that hold a Secret in one of the snapshots: their text never leaves the control plane.

@@ -142,6 +142,7 @@ func (e *entry) size() int {
 // announcement is a change that was just written: who did so. It waits for the mesh to take it.
 type announcement struct {
 	at                      time.Time
+	name                    string
 	who, user, what, undoes string
 	files                   map[string]string // hash of what each file shall be, by name; "" is removed
 	steps                   []step

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/graph"
 	"github.com/oarlock/oarlock/manifest"
+	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/plan"
 	"github.com/oarlock/oarlock/resolve"
 )
@@ -151,9 +153,7 @@ func (a *API) changesBetween(ctx context.Context, before, n *Now) []*entry {
 		}
 		e := a.newEntry(before, n, mine)
 		e.Who, e.User, e.Undoes, e.Steps = one.who, one.user, one.undoes, one.steps
-		if one.what != "" {
-			e.What = one.what
-		}
+		e.What, e.Name = cmp.Or(one.what, e.What), cmp.Or(one.name, e.Name)
 		e.Impact = a.impactOf(ctx, one.impact, before, n)
 		one.made = e
 		out = append(out, e)
@@ -173,7 +173,7 @@ func (a *API) newEntry(before, n *Now, names map[string]bool) *entry {
 	for _, r := range changedPolicies(before.Taken, n.Taken, names) {
 		e.Objects = append(e.Objects, Ref(r))
 	}
-	e.What = whatWords(e.Objects, edits)
+	e.What, e.Name = whatWords(e.Objects, edits), mesh.HumanName([]byte(manifest.Diff(edits)))
 	return e
 }
 
