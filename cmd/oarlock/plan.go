@@ -266,7 +266,11 @@ func impactWord(i *api.Impact) string {
 		words = append(words, fmt.Sprintf("%s %d", c.word, c.n))
 	}
 	others := len(i.Effects) - i.Breaks - i.Opens - i.Mends - i.Locks
-	return fmt.Sprintf("%s; %d others change, %d stay as they are", strings.Join(words, ", "), others, i.Same)
+	change := fmt.Sprintf("%d others change", others)
+	if others == 1 {
+		change = "1 other changes"
+	}
+	return fmt.Sprintf("%s; %s, %d stay as they are", strings.Join(words, ", "), change, i.Same)
 }
 
 func (p *planRun) table(effects []api.Effect) *table {
