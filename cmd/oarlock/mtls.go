@@ -178,7 +178,7 @@ func (m *mtlsChange) run(ctx context.Context) error {
 			return err
 		}
 		if l.run != nil {
-			if m.enforced, err = l.run.enforced(ctx, begin, edits, m.app.flags.timeout); err != nil {
+			if m.enforced, err = l.run.enforced(ctx, begin, m.what(), edits, m.app.flags.timeout); err != nil {
 				return err
 			}
 		}
@@ -190,6 +190,14 @@ func (m *mtlsChange) run(ctx context.Context) error {
 		return findings()
 	}
 	return nil
+}
+
+// what names the change in a line, as the list of changes has it.
+func (m *mtlsChange) what() string {
+	if m.clients {
+		return fmt.Sprintf("%s %s with its clients", m.verb, m.resource)
+	}
+	return fmt.Sprintf("%s %s", m.verb, m.resource)
 }
 
 // write writes the change. Until it is done, Ctrl-C and a polite kill end it between two steps: what is half written is

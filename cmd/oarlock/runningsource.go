@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"time"
@@ -204,11 +205,15 @@ type enforcement struct {
 }
 
 // enforced lets the control plane look at what was written since begin, and waits until every sidecar has acknowledged it.
-func (m *runningMesh) enforced(ctx context.Context, begin time.Time, edits []manifest.FileEdit, patience time.Duration) (*enforcement, error) {
+// what says in a line what was done.
+func (m *runningMesh) enforced(ctx context.Context, begin time.Time, what string, edits []manifest.FileEdit, patience time.Duration) (*enforcement, error) {
 	if patience <= 0 || patience > enforcePatience {
 		patience = enforcePatience
 	}
-	r, err := m.plane.Reload(ctx, wroteOf(edits))
+	if who, err := user.Current(); err == nil {
+		m.plane.User = who.Username
+	}
+	r, err := m.plane.Reload(ctx, wroteOf(what, edits))
 	if err != nil {
 		return nil, m.unanswered(fmt.Errorf("the change is written, and not confirmed: %w", err))
 	}
@@ -222,11 +227,16 @@ func (m *runningMesh) enforced(ctx context.Context, begin time.Time, edits []man
 	return &enforcement{s.InForce, s.Total, float64(time.Since(begin).Microseconds()) / 1000, s.Missing}, nil
 }
 
-// wroteOf tells the control plane that these files are whole.
-func wroteOf(edits []manifest.FileEdit) api.Wrote {
-	w := api.Wrote{Files: map[string]string{}}
+// wroteOf tells the control plane that these files are whole, and what was done with them.
+func wroteOf(what string, edits []manifest.FileEdit) api.Wrote {
+	w := api.Wrote{Files: map[string]string{}, What: what}
 	for _, e := range edits {
-		if name, err := filepath.Abs(e.Name); err == nil && e.After != nil {
+		name, err := filepath.Abs(e.Name)
+		switch {
+		case err != nil:
+		case e.After == nil:
+			w.Removed = append(w.Removed, name)
+		default:
 			sum := sha256.Sum256(e.After)
 			w.Files[name] = hex.EncodeToString(sum[:])
 		}
