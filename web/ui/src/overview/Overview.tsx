@@ -21,19 +21,27 @@ export default function Overview({ mesh, meshes, window, readOnly }: ViewProps) 
     <div className="overview">
       <h1 className="hidden">Overview of {mesh}</h1>
       <Await of={answer as Shown<Answer>} what="the overview">
-        {(o) => <OneMesh of={o} mesh={mesh} window={window} readOnly={readOnly} />}
+        {(o) => <OneMesh of={o} mesh={mesh} dialect={meshes.find((m) => m.name === mesh)?.status?.dialect ?? ""} window={window} readOnly={readOnly} />}
       </Await>
     </div>
   );
 }
 
-function OneMesh({ of, mesh, window, readOnly }: { of: Answer; mesh: string; window: string; readOnly: boolean }) {
+interface OneProps {
+  of: Answer;
+  mesh: string;
+  dialect: string;
+  window: string;
+  readOnly: boolean;
+}
+
+function OneMesh({ of, mesh, dialect, window, readOnly }: OneProps) {
   return (
     <>
       {of.held && <Notice tone="error">The manifests as they are now are not in force: {of.held}</Notice>}
       {of.trouble && <Notice tone="warning">Nothing is known of traffic: {of.trouble}</Notice>}
       <div className="overview-top">
-        <ModeCard mesh={mesh} rule={of.rule} sync={of.sync} readOnly={readOnly} />
+        <ModeCard mesh={mesh} dialect={dialect} rule={of.rule} sync={of.sync} readOnly={readOnly} />
         <CoverageCard of={of} window={window} />
         <LocksCard locks={of.locks} />
       </div>
