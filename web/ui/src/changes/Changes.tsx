@@ -2,7 +2,7 @@
 import { useState } from "react";
 import { useEach, useMesh, type Shown } from "../api/resource";
 import type { Change, Changes as Answer, GetAnswer } from "../api/types";
-import { ChangeDialog } from "../security/ChangeDialog";
+import { ChangeDialog, type Wish } from "../security/ChangeDialog";
 import { DiffView } from "../security/DiffView";
 import { ImpactView } from "../security/ImpactView";
 import { Link } from "../shell/Link";
@@ -26,7 +26,7 @@ function OneMesh({ mesh, window, readOnly }: { mesh: string; window: string; rea
   const changes = useMesh(mesh, "changes", {}, 5000) as Shown<Answer>;
   const trend = useMesh(mesh, "trend", { window, points: 120 }, 2000) as Shown<TrendAnswer>;
   const [picked, pick] = useParam("change");
-  const [undo, setUndo] = useState<Change | null>(null);
+  const [undo, setUndo] = useState<Wish | null>(null);
   return (
     <div className="changes">
       <h1>Changes</h1>
@@ -48,7 +48,7 @@ function OneMesh({ mesh, window, readOnly }: { mesh: string; window: string; rea
             <>
               <ol className="changes-list plain">
                 {c.changes.map((x) => (
-                  <Entry key={x.name + x.at} of={x} open={picked === x.name} toggle={() => pick(picked === x.name ? "" : x.name)} undo={readOnly ? undefined : () => setUndo(x)} />
+                  <Entry key={x.name + x.at} of={x} open={picked === x.name} toggle={() => pick(picked === x.name ? "" : x.name)} undo={readOnly ? undefined : () => setUndo({ kind: "undo", name: x.name })} />
                 ))}
               </ol>
               {c.more && <p className="faint">Older ones are in the audit log of the mesh.</p>}
@@ -56,7 +56,7 @@ function OneMesh({ mesh, window, readOnly }: { mesh: string; window: string; rea
           )
         }
       </Await>
-      {undo && <ChangeDialog mesh={mesh} wish={{ kind: "undo", name: undo.name }} onClose={() => setUndo(null)} />}
+      {undo && <ChangeDialog mesh={mesh} wish={undo} onClose={() => setUndo(null)} />}
     </div>
   );
 }
