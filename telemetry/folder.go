@@ -42,9 +42,12 @@ type folder struct {
 	opt  Options
 	lock fileutil.Releaser
 
-	mu      sync.RWMutex // held for reading while the database is in use
-	db      *tsdb.DB     // nil once closed
-	problem string       // what happened to the folder, for people
+	folds *folds
+	mu    sync.RWMutex // held for reading while the database is in use
+	db    *tsdb.DB     // nil once closed
+	// generation counts the databases there have been.
+	generation storage.SeriesRef
+	problem    string // what happened to the folder, for people
 
 	unwritten atomic.Pointer[error] // of the last scrape
 }
@@ -60,7 +63,7 @@ func openFolder(opt Options) (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("another process uses %s: %w", opt.Folder, err)
 	}
-	f := &folder{path: opt.Folder, opt: opt, lock: lock}
+	f := &folder{path: opt.Folder, opt: opt, lock: lock, folds: newFolds()}
 	if err := f.open(); err != nil {
 		err = f.startOver("it could not be read: " + err.Error())
 		if err != nil {
@@ -128,6 +131,8 @@ func (f *folder) startOver(why string) error {
 		f.opt.Logger.Warn("write note", "error", err)
 	}
 	f.opt.Logger.Warn("telemetry database set aside", "folder", aside, "why", why)
+	f.generation = (f.generation + 1) % maxGenerations
+	f.folds.reset()
 	if err := f.open(); err != nil {
 		return err
 	}
@@ -193,18 +198,49 @@ func (f *folder) AppenderV2(ctx context.Context) storage.AppenderV2 {
 	if err != nil {
 		return nowhere{}
 	}
-	return &appender{db.AppenderV2(ctx), f, release}
+	return &appender{AppenderV2: db.AppenderV2(ctx), folder: f, generation: f.generation, release: release}
 }
 
 type appender struct {
 	storage.AppenderV2
-	folder  *folder
-	release func()
+	folder     *folder
+	generation storage.SeriesRef
+	folding    map[*fold]*folding
+	release    func()
+}
+
+// Scrape loops remember references to series, and know nothing of a database that is exchanged: what they give back says
+// which database it is of. A database's own references are far smaller.
+const (
+	generations    = 1 << 50
+	maxGenerations = foldRef / generations
+)
+
+// Append is of storage.AppenderV2. Buckets wait for the others of their histogram.
+func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *prom.Histogram, fh *prom.FloatHistogram, opts storage.AppendV2Options) (storage.SeriesRef, error) {
+	if h == nil && fh == nil && (ref == 0 || ref&foldRef != 0) {
+		if given, s, ok := a.folder.folds.slot(ref, ls); ok {
+			if a.folding == nil {
+				a.folding = map[*fold]*folding{}
+			}
+			if a.folding[s.fold] == nil {
+				a.folding[s.fold] = &folding{}
+			}
+			a.folding[s.fold].set(s.i, t, v)
+			return given, nil
+		}
+	}
+	if ref >= foldRef || ref/generations != a.generation {
+		ref = 0
+	}
+	ref, err := a.AppenderV2.Append(ref%generations, ls, st, t, v, h, fh, opts)
+	return ref + a.generation*generations, err
 }
 
 // Commit is of storage.AppenderV2.
 func (a *appender) Commit() error {
 	defer a.release()
+	a.folder.folds.flush(a.AppenderV2, a.folding)
 	err := a.AppenderV2.Commit()
 	if err == nil {
 		a.folder.unwritten.Store(nil)

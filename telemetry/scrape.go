@@ -58,8 +58,7 @@ func newScraper(opt Options, to storage.AppendableV2) (*scraper, error) {
 }
 
 // scrapeConfig writes Prometheus' configuration. Labels of the series win over those of the target; times are those of
-// this machine's clock, so that no target brings samples from the future. Histograms are kept whole rather than as a
-// series for each bucket, which is a twentieth of the series.
+// this machine's clock, so that no target brings samples from the future.
 func scrapeConfig(opt Options) string {
 	keep := ""
 	if !opt.KeepAll {
@@ -74,8 +73,6 @@ func scrapeConfig(opt Options) string {
   scrape_timeout: %s
   scrape_protocols: [OpenMetricsText1.0.0, PrometheusText1.0.0, PrometheusText0.0.4]
   fallback_scrape_protocol: PrometheusText0.0.4
-  scrape_native_histograms: true
-  convert_classic_histograms_to_nhcb: true
   metrics_path: %s
   follow_redirects: false
   body_size_limit: 64MB
