@@ -1,7 +1,10 @@
 // A development fixture: a server with made-up meshes in the shapes of the API, which also serves web/dist as the real one
 // does (same content security policy). It forgets everything when it ends. See README.md.
 //
-//   node dev/server.mjs [--port 4173] [--token dev] [--large 1000x5000]
+//   node dev/server.mjs [--port 4173] [--token dev] [--large 1000x5000] [--graph FILE]
+//
+// FILE is what `oarlock graph -o json` prints: it is served as it is, as one more mesh.
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
@@ -15,9 +18,14 @@ const flag = (name, value) => {
 const port = Number(flag("port", "4173"));
 const token = flag("token", "dev");
 const [many, calls] = flag("large", "1000x5000").split("x").map(Number);
-const dist = fileURLToPath(new URL("../../dist", import.meta.url));
+const dist = flag("dist", fileURLToPath(new URL("../../dist", import.meta.url)));
 
 const worlds = new Map([bookinfo("jaunty-ferret"), backyards("gauche-octopus"), large("broad-heron", many, calls)].map((w) => [w.name, w]));
+const drawn = flag("graph", "");
+if (drawn) {
+  const g = JSON.parse(readFileSync(drawn, "utf8"));
+  worlds.set("drawn-capybara", Object.assign(backyards("drawn-capybara"), { nodes: g.nodes, edges: g.edges.map((e) => ({ ...e, base: 10 })), given: g }));
+}
 const away = { name: "jolly-bat", kind: "local", problem: "its control plane does not answer: connection refused" };
 
 const windows = { "1m": 60_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000, "6h": 21_600_000 };
@@ -92,7 +100,7 @@ const answers = {
   status: (w) => ({ ...head("Status"), mesh: w.name, manifests: ["/home/dev/mesh"], dialect: w.dialect, trustDomain: "cluster.local", snapshot: w.snapshot, started: new Date(Date.now() - 4e6).toISOString(), pid: 1, capture: "explicit", captureReason: "no privileges", services: w.nodes.filter((n) => n.kind === "service").length, sync: sync(w), nodes: [], pods: [], problems: [], unenforced: [], ca: ca(), accessLog: { on: true, file: "/dev/stdout" } }),
   overview: (w, q, ms) => ({ ...head("Overview"), mesh: w.name, rule: rule(w, "mesh"), locks: locksOf(w), sync: sync(w), mtls: 0.78, known: 0.97, workloads: w.nodes.filter((n) => n.kind === "workload").length, meshed: sync(w).total, services: w.nodes.filter((n) => n.kind === "service").length, trend: trend(60, ms), findings: 4, broken: w.edges.filter((e) => e.lock === "broken").slice(0, 20).map((e) => edgeOf(w, e, ms)),
     problems: [{ severity: "warning", message: "Two policies select the same workload; the older one counts.", hint: "remove one of them", object: { kind: "PeerAuthentication", namespace: "bookinfo", name: "extra" }, origin: { file: "/home/dev/mesh/policies.yaml", line: 31, col: 1 } }], unenforced: [], certificates: certificates(w), ca: ca(), changes: w.changes.slice(0, 5), store: { kind: "embedded", ok: true, targets: sync(w).total, up: sync(w).total, intervalSeconds: 1, series: 4120, bytes: 9_800_000, retentionSeconds: 86400 } }),
-  graph: (w, q, ms) => graphOf(w, { window: ms, expand: q.getAll("expand"), all: q.getAll("expand").includes("*"), withLayout: q.get("layout") !== "false" }),
+  graph: (w, q, ms) => w.given ?? graphOf(w, { window: ms, expand: q.getAll("expand"), all: q.getAll("expand").includes("*"), withLayout: q.get("layout") !== "false" }),
   edge: (w, q, ms) => {
     const e = w.edges.find((x) => x.id === q.get("id"));
     if (!e) return null;

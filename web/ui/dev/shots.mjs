@@ -24,6 +24,7 @@ const views = {
   "graph-plaintext": `${m}/graph?q=plaintext`,
   "graph-large": "/meshes/broad-heron/graph",
   "graph-all": "/graph",
+  "graph-drawn": "/meshes/drawn-capybara/graph",
   "graph-away": "/meshes/jolly-bat/graph",
   table: `${m}/table`,
   security: `${m}/security`,

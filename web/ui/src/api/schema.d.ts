@@ -678,6 +678,12 @@ export interface components {
             id: string;
             /** @enum {string} */
             lock: "locked" | "mixed" | "open" | "broken" | "unknown";
+            locks?: components["schemas"]["Locks"];
+            /**
+             * Format: int64
+             * @description Members is how many edges a collapsed one stands for, and Locks counts them.
+             */
+            members?: number;
             /** @description null where no traffic was seen */
             observed: components["schemas"]["Observed"] | null;
             /** Format: int64 */
@@ -854,6 +860,8 @@ export interface components {
             /** @description sidecars that gave no answer to the store */
             down?: string[];
             edges: components["schemas"]["Edge"][];
+            /** @description Findings are about the whole mesh or the evidence. */
+            findings?: components["schemas"]["Finding"][];
             kind: string;
             /** @description Layout is where everything is drawn; absent where nobody asked for it. */
             layout?: components["schemas"]["Layout"];
@@ -872,8 +880,14 @@ export interface components {
             findings?: components["schemas"]["Finding"][];
             gateway?: boolean;
             id: string;
+            inside?: components["schemas"]["Locks"];
             /** @enum {string} */
             kind: "namespace" | "workload" | "service" | "ingress" | "egress" | "outside";
+            /**
+             * Format: int64
+             * @description Members is how many nodes a collapsed one stands for, and Inside counts the edges among them.
+             */
+            members?: number;
             mode?: string;
             name: string;
             namespace?: string;
@@ -1110,6 +1124,11 @@ export interface components {
             failures: number;
             /** Format: double */
             known: number;
+            /**
+             * Format: double
+             * @description that the destination's sidecar never counted
+             */
+            lost?: number;
             /** Format: double */
             mtls: number;
             /** Format: date-time */
@@ -1535,6 +1554,10 @@ export interface components {
             files?: {
                 [key: string]: string;
             };
+            /** @description Removed are files that were removed, by absolute path. */
+            removed?: string[];
+            /** @description What was done, in one line such as "require shop/api", so that the list of changes names it: "" leaves it to what the files say. */
+            what?: string;
         };
     };
     responses: never;

@@ -40,6 +40,7 @@ export type Problem = Schemas["Problem"];
 export type Proven = Schemas["Proven"];
 export type Rule = Schemas["Rule"];
 export type Rules = Schemas["Rules"];
+export type Share = Schemas["Share"];
 export type Status = Schemas["Status"];
 export type Store = Schemas["Store"];
 export type Trend = Schemas["Trend"];

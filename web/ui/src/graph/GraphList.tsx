@@ -9,14 +9,12 @@ import type { Actions } from "./Toolbar";
 
 interface Item {
   key: string;
-  text: string;
   node?: DrawnNode;
   edge?: DrawnEdge;
 }
 
 /** Nodes from left to right and from top to bottom, each followed by where its edges lead. Pure. */
 export function itemsOf(p: Picture, shown: Shown): Item[] {
-  const name = new Map(p.nodes.map((n) => [n.id, n.node.name]));
   const leaving = new Map<string, DrawnEdge[]>();
   for (const e of p.edges) {
     if (shown.hidden.has(e.id)) continue;
@@ -25,11 +23,16 @@ export function itemsOf(p: Picture, shown: Shown): Item[] {
     else leaving.set(e.from, [e]);
   }
   const nodes = p.nodes.filter((n) => !shown.hidden.has(n.id)).sort((a, b) => a.x - b.x || a.y - b.y);
-  return nodes.flatMap((n): Item[] => {
-    const kind = n.collapsed ? "group" : n.node.gateway ? "gateway" : n.node.kind;
-    const text = [n.node.name, kind, n.node.kind === "namespace" ? "" : n.node.namespace, n.node.version, n.marker].filter(Boolean).join(", ");
-    return [{ key: n.id, text, node: n }, ...(leaving.get(n.id) ?? []).map((e) => ({ key: e.id, text: sentenceOf(e, (id) => name.get(id) ?? ""), edge: e }))];
-  });
+  return nodes.flatMap((n): Item[] => [{ key: n.id, node: n }, ...(leaving.get(n.id) ?? []).map((e) => ({ key: e.id, edge: e }))]);
+}
+
+/** What is said of an item. */
+function textOf(item: Item, name: ReadonlyMap<string, string>): string {
+  const n = item.node;
+  if (item.edge) return sentenceOf(item.edge, (id) => name.get(id) ?? "");
+  if (!n) return "";
+  const kind = n.collapsed ? "group" : n.node.gateway ? "gateway" : n.node.kind;
+  return [n.node.name, kind, n.node.kind === "namespace" ? "" : n.node.namespace, n.node.version, n.marker].filter(Boolean).join(", ");
 }
 
 /** Rows that are made at once, and the height of each, in pixels. */
@@ -56,7 +59,7 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
   const found = items.findIndex((i) => i.key === (active || picked));
   const at = Math.max(0, found);
   const first = Math.max(0, Math.floor(top / row) - 15);
-  const name = new Map(picture.nodes.map((n) => [n.id, n.node.name]));
+  const name = useMemo(() => new Map(picture.nodes.map((n) => [n.id, n.node.name])), [picture]);
 
   const go = (to: number) => {
     const i = Math.max(0, Math.min(items.length - 1, to));
@@ -126,7 +129,7 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
                 aria-selected={item.key === picked}
                 aria-setsize={items.length}
                 aria-posinset={i + 1}
-                aria-label={item.text}
+                aria-label={textOf(item, name)}
                 className={`graph-item ${item.edge ? "graph-item-edge" : ""} ${i === at && found >= 0 ? "graph-item-active" : ""}`}
                 style={{ top: i * row }}
                 onClick={() => {

@@ -2,11 +2,12 @@
 // the locks. It never lays anything out.
 import cytoscape, { type Core, type EventObject } from "cytoscape";
 import { onColours } from "../shell/theme";
-import { elementsOf, MANY, stepsBetween, type Element } from "./elements";
+import { elementsOf, HEIGHT, MANY, stepsBetween, WIDTH, type Element } from "./elements";
 import { drawOverlay } from "./glyphs";
+import { Lines, placeOf } from "./lines";
 import type { DrawnNode, Picture } from "./picture";
 import type { Shown } from "./shown";
-import { colours, stylesheet } from "./style";
+import { colours, stepOf, stylesheet } from "./style";
 import type { Selection } from "../shell/router";
 
 export interface Viewport {
@@ -29,6 +30,13 @@ const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 export class GraphCanvas {
   private readonly cy: Core;
   private readonly overlay: HTMLCanvasElement;
+  /** Below the nodes: the lines of a large graph. */
+  private readonly underlay: HTMLCanvasElement;
+  private readonly lines = new Lines();
+  /** What the canvases of ours show, while the viewport moves. */
+  private drawn: Viewport = { zoom: 1, pan: { x: 0, y: 0 } };
+  private picked = "";
+  private hovered = "";
   private readonly ends: (() => void)[] = [];
   private elements = new Map<string, Element>();
   private picture: Picture = { width: 0, height: 0, nodes: [], boxes: [], edges: [], links: [] };
@@ -38,6 +46,7 @@ export class GraphCanvas {
   private palette = colours();
   private frame = 0;
   private movingUntil = 0;
+  private step = 0;
 
   constructor(
     private readonly host: HTMLElement,
@@ -49,7 +58,9 @@ export class GraphCanvas {
     box.className = "graph-cy";
     this.overlay = document.createElement("canvas");
     this.overlay.className = "graph-overlay";
-    host.append(box, this.overlay);
+    this.underlay = document.createElement("canvas");
+    this.underlay.className = "graph-underlay";
+    host.append(this.underlay, box, this.overlay);
     this.cy = cytoscape({
       container: box,
       style: stylesheet(this.palette, FONT, false),
@@ -76,8 +87,13 @@ export class GraphCanvas {
   }
 
   private listen(h: Happenings): void {
-    const key = (e: EventObject): string => (e.target === this.cy ? "" : (e.target as { id(): string }).id());
     const cy = this.cy;
+    // In a large graph the lines are no elements: what is not a node may be a line.
+    const key = (e: EventObject): string => {
+      const id = e.target === cy ? "" : (e.target as { id(): string }).id();
+      const line = this.large && (id === "" || cy.getElementById(id).hasClass("box")) ? this.lines.at(e.position.x, e.position.y, 7 / cy.zoom()) : "";
+      return line || id;
+    };
     cy.on("tap", (e) => h.pick(key(e)));
     cy.on("dbltap", (e) => h.enter(key(e)));
     cy.on("mouseover", "node, edge", (e) => {
@@ -88,21 +104,38 @@ export class GraphCanvas {
       (e.target as { removeClass(c: string): void }).removeClass("hover");
       h.hover("", e.renderedPosition);
     });
+    cy.on("mousemove", (e) => this.large && this.overLine(e, key, h));
     cy.on("viewport", () => {
-      if (this.large) {
-        this.overlay.style.visibility = "hidden";
-        window.clearTimeout(this.moving);
-        this.moving = window.setTimeout(() => {
-          this.overlay.style.visibility = "";
-          this.paint();
-        }, 140);
-      }
+      if (this.large) this.follow();
+      else if (stepOf(cy.zoom()) !== this.step) this.sheet();
       h.hover("", { x: 0, y: 0 });
       h.moved({ zoom: cy.zoom(), pan: { ...cy.pan() } });
     });
     cy.on("render", () => {
       if (!this.large) this.draw();
     });
+  }
+
+  private overLine(e: EventObject, key: (e: EventObject) => string, h: Happenings): void {
+    if (this.moving) return;
+    const at = key(e);
+    if (at === this.hovered) return;
+    this.hovered = at;
+    h.hover(at, e.renderedPosition);
+    this.paint();
+  }
+
+  /** Moves what is drawn along with the viewport, and draws it anew when that rests. */
+  private follow(): void {
+    const zoom = this.cy.zoom() / this.drawn.zoom;
+    const pan = this.cy.pan();
+    this.underlay.style.transform = `translate(${pan.x - this.drawn.pan.x * zoom}px, ${pan.y - this.drawn.pan.y * zoom}px) scale(${zoom})`;
+    this.overlay.style.visibility = "hidden";
+    window.clearTimeout(this.moving);
+    this.moving = window.setTimeout(() => {
+      this.moving = 0;
+      this.paint();
+    }, 130);
   }
 
   /** Shows a picture: what is there already is changed in place, and nothing else moves. */
@@ -112,12 +145,14 @@ export class GraphCanvas {
     const large = picture.edges.length > MANY;
     if (large !== this.large) {
       this.large = large;
-      this.cy.style(stylesheet(this.palette, FONT, large));
+      this.sheet();
     }
     const next = elementsOf(picture, shown, selection);
     const steps = stepsBetween(this.elements, next);
     const first = this.elements.size === 0;
     this.elements = new Map(next.map((e) => [e.id, e]));
+    this.picked = selection ? `${selection.mesh} ${selection.id}` : "";
+    if (large) this.lines.set(picture, shown, this.palette);
     if (steps.remove.length + steps.add.length + steps.update.length > 0) this.cy.batch(() => this.take(steps, first));
     this.paint();
   }
@@ -145,8 +180,14 @@ export class GraphCanvas {
 
   private restyle(): void {
     this.palette = colours();
-    this.cy.style(stylesheet(this.palette, FONT, this.large));
+    this.sheet();
+    if (this.large) this.lines.set(this.picture, this.shown, this.palette);
     this.paint();
+  }
+
+  private sheet(): void {
+    this.step = this.large ? 0 : stepOf(this.cy.zoom());
+    this.cy.style(stylesheet(this.palette, FONT, this.large, this.step));
   }
 
   /** Draws the overlay soon, once for however many wishes. */
@@ -157,24 +198,41 @@ export class GraphCanvas {
   private draw(): void {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    const ratio = Math.min(2, window.devicePixelRatio || 1);
+    const ratio = this.large ? 1 : Math.min(2, window.devicePixelRatio || 1);
     const width = this.host.clientWidth;
     const height = this.host.clientHeight;
-    if (this.overlay.width !== Math.round(width * ratio) || this.overlay.height !== Math.round(height * ratio)) {
-      this.overlay.width = Math.round(width * ratio);
-      this.overlay.height = Math.round(height * ratio);
-    }
-    const ctx = this.overlay.getContext("2d");
-    if (!ctx) return;
     const zoom = this.cy.zoom();
     const pan = this.cy.pan();
-    ctx.setTransform(1, 0, 0, 1, 0, 0);
-    ctx.clearRect(0, 0, this.overlay.width, this.overlay.height);
-    ctx.setTransform(ratio * zoom, 0, 0, ratio * zoom, ratio * pan.x, ratio * pan.y);
+    const begin = (canvas: HTMLCanvasElement): CanvasRenderingContext2D | null => {
+      if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+        canvas.width = Math.round(width * ratio);
+        canvas.height = Math.round(height * ratio);
+      }
+      const ctx = canvas.getContext("2d");
+      ctx?.setTransform(1, 0, 0, 1, 0, 0);
+      ctx?.clearRect(0, 0, canvas.width, canvas.height);
+      ctx?.setTransform(ratio * zoom, 0, 0, ratio * zoom, ratio * pan.x, ratio * pan.y);
+      return ctx;
+    };
+    this.drawLines(begin);
+    const ctx = begin(this.overlay);
+    if (!ctx) return;
+    this.overlay.style.visibility = "";
     const moving = performance.now() < this.movingUntil;
     const place = (n: DrawnNode) => (moving ? this.cy.getElementById(n.id).position() : n);
     const view = { zoom, x1: -pan.x / zoom, y1: -pan.y / zoom, x2: (width - pan.x) / zoom, y2: (height - pan.y) / zoom, place };
     drawOverlay(ctx, { picture: this.picture, hidden: this.shown.hidden, dim: this.shown.dim, colours: this.palette, font: FONT }, view);
+  }
+
+  private drawLines(begin: (c: HTMLCanvasElement) => CanvasRenderingContext2D | null): void {
+    this.underlay.hidden = !this.large;
+    const ctx = this.large ? begin(this.underlay) : null;
+    if (!ctx) return;
+    const zoom = this.cy.zoom();
+    this.drawn = { zoom, pan: { ...this.cy.pan() } };
+    this.underlay.style.transform = "";
+    this.lines.draw(ctx, zoom);
+    for (const key of [this.picked, this.hovered]) if (key) this.lines.mark(ctx, key, this.palette["--accent"], zoom);
   }
 
   viewport(): Viewport {
@@ -187,15 +245,14 @@ export class GraphCanvas {
 
   /** Fits what is shown, and grows it to no more than its natural size. */
   fit(animate = false): void {
-    const eles = this.cy.elements().not(".gone");
-    if (eles.empty()) return;
-    const b = eles.boundingBox({ includeOverlays: false, includeLabels: false });
+    const b = extentOf(this.picture, this.shown.hidden);
+    if (!b) return;
     const width = this.host.clientWidth;
     const height = this.host.clientHeight;
     if (width === 0 || height === 0) return;
-    const edge = Math.min(48, width * 0.06);
-    const zoom = Math.max(this.cy.minZoom(), Math.min((width - 2 * edge) / b.w, (height - 2 * edge - 30) / b.h, 1.15));
-    const pan = { x: width / 2 - ((b.x1 + b.x2) / 2) * zoom, y: (height + 10) / 2 - ((b.y1 + b.y2) / 2) * zoom };
+    const edge = Math.min(24, width * 0.04);
+    const zoom = Math.max(this.cy.minZoom(), Math.min((width - 2 * edge) / b.w, (height - 2 * edge - 44) / b.h, 1.15));
+    const pan = { x: width / 2 - ((b.x1 + b.x2) / 2) * zoom, y: (height - 20) / 2 - ((b.y1 + b.y2) / 2) * zoom };
     if (animate && !calm() && !this.large) this.cy.animate({ zoom, pan }, { duration: 200 });
     else this.cy.viewport({ zoom, pan });
   }
@@ -210,15 +267,12 @@ export class GraphCanvas {
 
   /** Brings an element into the free part of the view, if it is not there. */
   reveal(key: string, free: { right: number; bottom: number } = { right: 0, bottom: 0 }): void {
-    const e = this.cy.getElementById(key);
-    if (e.empty() || e.hasClass("gone")) return;
-    const b = e.renderedBoundingBox({ includeLabels: false });
+    const at = this.shown.hidden.has(key) ? undefined : this.where(key);
+    if (!at) return;
     const width = this.host.clientWidth - free.right;
     const height = this.host.clientHeight - free.bottom;
-    const cx = (b.x1 + b.x2) / 2;
-    const cy = (b.y1 + b.y2) / 2;
-    const dx = cx < 50 || cx > width - 50 ? width / 2 - cx : 0;
-    const dy = cy < 60 || cy > height - 50 ? height / 2 - cy : 0;
+    const dx = at.x < 60 || at.x > width - 60 ? width / 2 - at.x : 0;
+    const dy = at.y < 60 || at.y > height - 60 ? height / 2 - at.y : 0;
     if (dx === 0 && dy === 0) return;
     if (calm() || this.large) this.cy.panBy({ x: dx, y: dy });
     else this.cy.animate({ panBy: { x: dx, y: dy } }, { duration: 180 });
@@ -226,10 +280,9 @@ export class GraphCanvas {
 
   /** Where a picture's key is on the screen, within the host; null where it is not there. */
   where(key: string): { x: number; y: number } | null {
-    const e = this.cy.getElementById(key);
-    if (e.empty()) return null;
-    const at = e as unknown as { isNode(): boolean; renderedPosition(): { x: number; y: number }; renderedMidpoint(): { x: number; y: number } };
-    return at.isNode() ? { ...at.renderedPosition() } : { ...at.renderedMidpoint() };
+    const p = placeOf(this.picture, key);
+    const { zoom, pan } = this.viewport();
+    return p ? { x: p.x * zoom + pan.x, y: p.y * zoom + pan.y } : null;
   }
 
   destroy(): void {
@@ -239,6 +292,21 @@ export class GraphCanvas {
     this.cy.destroy();
     this.host.replaceChildren();
   }
+}
+
+/** The rectangle of what is shown; undefined without anything. */
+function extentOf(p: Picture, hidden: ReadonlySet<string>): { x1: number; y1: number; x2: number; y2: number; w: number; h: number } | undefined {
+  const b = { x1: Infinity, y1: Infinity, x2: -Infinity, y2: -Infinity };
+  const take = (id: string, x1: number, y1: number, x2: number, y2: number) => {
+    if (hidden.has(id)) return;
+    b.x1 = Math.min(b.x1, x1);
+    b.y1 = Math.min(b.y1, y1);
+    b.x2 = Math.max(b.x2, x2);
+    b.y2 = Math.max(b.y2, y2);
+  };
+  for (const n of p.nodes) take(n.id, n.x - WIDTH / 2, n.y - HEIGHT / 2, n.x + WIDTH / 2, n.y + HEIGHT / 2);
+  for (const x of p.boxes) take(x.id, x.x, x.y, x.x + x.width, x.y + x.height);
+  return b.x1 > b.x2 ? undefined : { ...b, w: Math.max(1, b.x2 - b.x1), h: Math.max(1, b.y2 - b.y1) };
 }
 
 /** Cytoscape adds a style element of its own unless one is there, and the page's policy forbids that without the nonce. */

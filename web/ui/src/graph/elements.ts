@@ -14,12 +14,11 @@ export interface Element {
   position?: { x: number; y: number };
 }
 
-/** Above so many edges lines are straight and without dashes: a browser without a graphics card draws them in time. */
+/** Above so many edges they are no elements: the lines are drawn apart (lines.ts), so that they are there in time. */
 export const MANY = 1200;
 
 export function elementsOf(p: Picture, shown: Shown, selected: Selection | null): Element[] {
   const out: Element[] = [];
-  const large = p.edges.length > MANY;
   const sel = selected ? `${selected.mesh} ${selected.id}` : "";
   const of = (id: string, ...classes: (string | false | undefined)[]) => {
     const list = classes.filter(Boolean);
@@ -35,10 +34,11 @@ export function elementsOf(p: Picture, shown: Shown, selected: Selection | null)
   for (const n of p.nodes) {
     const sidecar = n.node.kind === "workload" && n.node.capture === "none";
     out.push({
-      id: n.id, group: "nodes", classes: of(n.id, "node", n.node.kind, `health-${n.health}`, n.collapsed && "collapsed", sidecar && "bare"),
-      data: { label: n.node.name }, position: { x: n.x, y: n.y },
+      id: n.id, group: "nodes", classes: of(n.id, "node", n.node.kind, `health-${n.health}`, n.collapsed && "collapsed", sidecar && "bare", n.node.name.length > 14 && "long"),
+      data: { label: linesOf(n.node.name) }, position: { x: n.x, y: n.y },
     });
   }
+  if (p.edges.length > MANY) return out;
   for (const l of p.links) {
     const a = places.get(l.from);
     const b = places.get(l.to);
@@ -49,10 +49,10 @@ export function elementsOf(p: Picture, shown: Shown, selected: Selection | null)
     const b = places.get(e.to);
     if (!a || !b) continue;
     const line = lineOf(a, b, e.offset);
-    const bends = large ? undefined : bendsOf(line);
+    const bends = bendsOf(line);
     out.push({
-      id: e.id, group: "edges", source: e.from, target: e.to, classes: of(e.id, "edge", e.lock, e.weak && "weak", line.way, bends && "curved"),
-      data: { label: e.label, w: e.width, ...(bends ? { cw: bends.weights, cd: bends.distances } : {}) },
+      id: e.id, group: "edges", source: e.from, target: e.to, classes: of(e.id, "edge", e.lock, e.weak && "weak", line.way),
+      data: { w: e.width, cw: bends.weights, cd: bends.distances },
     });
   }
   return out;
@@ -94,9 +94,32 @@ export function lineOf(a: Point, b: Point, offset = 0): Line {
   return { way, start, first: { x: start.x + 0.42 * dx, y: start.y + offset }, second: { x: end.x - 0.42 * dx, y: end.y + offset }, end };
 }
 
-/** The middle of a line, where its lock is. */
+/** The middle of a line. */
 export function middleOf(l: Line): Point {
   return { x: (l.first.x + l.second.x) / 2, y: (l.first.y + l.second.y) / 2 };
+}
+
+/**
+ * Where the lock of a line is: in the middle, or, where the line runs past other columns, in the gap after its client, where
+ * nothing else stands.
+ */
+export function lockPlace(l: Line): Point {
+  const m = middleOf(l);
+  const dx = Math.abs(l.end.x - l.start.x);
+  if (l.way === "round" || dx < 190) return m;
+  const t = 72 / dx;
+  const at = (a: number, b: number, c: number) => (1 - t) * (1 - t) * a + 2 * t * (1 - t) * b + t * t * c;
+  return { x: at(l.start.x, l.first.x, m.x), y: at(l.start.y, l.first.y, m.y) };
+}
+
+/** A name in one line of 14 letters, or in two of so many (in smaller ones), broken where it has a joint. */
+export function linesOf(name: string, letters = 17): string {
+  if (name.length <= 14) return name;
+  let cut = -1;
+  for (let i = 4; i <= Math.min(letters, name.length - 2); i++) if (/[-._/]/.test(name.charAt(i - 1))) cut = i;
+  if (cut < 0) cut = Math.min(letters, Math.ceil(name.length / 2) + 2);
+  const rest = name.slice(cut);
+  return name.slice(0, cut) + "\n" + (rest.length <= letters ? rest : rest.slice(0, letters - 1) + "…");
 }
 
 /** The bending points in Cytoscape's terms: shares of the way from end to end, and distances from that line. */

@@ -2,7 +2,7 @@
 // a square of 16, for the canvas and for the SVG export alike.
 import type { Lock } from "../api/types";
 import { LOCK_SHAPES } from "../ui/LockIcon";
-import { HEIGHT, lineOf, middleOf, WIDTH } from "./elements";
+import { HEIGHT, lineOf, lockPlace, WIDTH } from "./elements";
 import type { DrawnEdge, DrawnNode, Picture } from "./picture";
 import type { Colours } from "./style";
 
@@ -64,10 +64,10 @@ export function drawOverlay(ctx: CanvasRenderingContext2D, o: Overlay, v: View):
       const a = at.get(e.from);
       const b = at.get(e.to);
       if (!a || !b || o.hidden.has(e.id)) continue;
-      const m = middleOf(lineOf(a, b, e.offset));
+      const m = lockPlace(lineOf(a, b, e.offset));
       if (!seen(m.x, m.y)) continue;
       ctx.globalAlpha = o.dim.has(e.id) ? 0.13 : 1;
-      drawLock(ctx, o.colours, e, m, Math.max(1, 0.62 / v.zoom));
+      drawLock(ctx, o, e, m, Math.min(1.5, Math.max(1, 0.78 / v.zoom)));
     }
   }
   if (v.zoom >= 0.4) {
@@ -93,12 +93,14 @@ function drawBoxNames(ctx: CanvasRenderingContext2D, o: Overlay, v: View): void 
   ctx.globalAlpha = 1;
 }
 
-function drawLock(ctx: CanvasRenderingContext2D, c: Colours, e: DrawnEdge, m: { x: number; y: number }, grow: number): void {
+function drawLock(ctx: CanvasRenderingContext2D, o: Overlay, e: DrawnEdge, m: { x: number; y: number }, grow: number): void {
+  const c = o.colours;
   const { disc, ring, ink } = lockInk(e.lock, c);
   ctx.save();
   ctx.translate(m.x, m.y);
-  const scale = (e.weak ? 0.75 : 1) * Math.min(grow, 1.6);
-  ctx.scale(scale, scale);
+  ctx.scale(grow, grow);
+  if (e.label) drawWords(ctx, o, e.label);
+  if (e.weak) ctx.scale(0.75, 0.75);
   ctx.beginPath();
   ctx.arc(0, 0, 9, 0, 2 * Math.PI);
   ctx.fillStyle = disc;
@@ -115,7 +117,19 @@ function drawLock(ctx: CanvasRenderingContext2D, c: Colours, e: DrawnEdge, m: { 
   if (s.half) ctx.fill(path(s.half));
   ctx.stroke(path(s.lines));
   ctx.restore();
-  if (e.marker) drawMark(ctx, c, e.marker, m.x + 8, m.y - 8);
+  if (e.marker) drawMark(ctx, c, e.marker, m.x + 8 * grow, m.y - 8 * grow);
+}
+
+/** The label of an edge, below its lock. */
+function drawWords(ctx: CanvasRenderingContext2D, o: Overlay, words: string): void {
+  ctx.font = `500 10.5px ${o.font}`;
+  ctx.textAlign = "center";
+  ctx.lineWidth = 3.5;
+  ctx.strokeStyle = o.colours["--ground"];
+  ctx.strokeText(words, 0, 20.5);
+  ctx.fillStyle = o.colours["--text-soft"];
+  ctx.fillText(words, 0, 20.5);
+  ctx.textAlign = "start";
 }
 
 /** A triangle for a warning, a diamond for an error: they differ without their colours. */

@@ -29,18 +29,26 @@ const SHAPES: Record<string, object> = {
 
 const HEALTH = { good: "--good", some: "--warning", bad: "--error", idle: "--line-strong" } as const;
 
-export function stylesheet(c: Colours, font: string, large: boolean): StylesheetJson {
+/** Sizes of names: they grow where one looks from afar. */
+export const NAME_SIZES = [12.5, 13.5, 14] as const;
+const LONG_SIZES = [11, 11.5, 11.5] as const;
+
+/** The step of a zoom in NAME_SIZES. */
+export const stepOf = (zoom: number): number => (zoom < 0.5 ? 2 : zoom < 0.8 ? 1 : 0);
+
+export function stylesheet(c: Colours, font: string, large: boolean, step = 0): StylesheetJson {
   const style: { selector: string; style: Record<string, unknown> }[] = [
     {
       selector: "node.node",
       style: {
         width: WIDTH, height: HEIGHT, "background-color": c["--raised"], "border-width": 1.8, "border-color": c["--line-strong"],
         // The words begin right of the icon.
-        label: "data(label)", "font-family": font, "font-size": 12.5, "font-weight": 500, color: c["--text"], "text-valign": "center", "text-halign": "right", "text-margin-x": 36 - WIDTH, "text-margin-y": 0.5,
-        "text-wrap": "ellipsis", "text-max-width": `${WIDTH - 46}px`, "min-zoomed-font-size": large ? 7 : 5, "overlay-opacity": 0, "z-index": 10,
+        label: "data(label)", "font-family": font, "font-size": NAME_SIZES[step] ?? 12.5, "font-weight": 500, color: c["--text"], "text-valign": "center", "text-halign": "right", "text-margin-x": 36 - WIDTH, "text-margin-y": 0.5,
+        "text-wrap": "wrap", "text-max-width": `${WIDTH}px`, "text-justification": "left", "line-height": 1.1, "min-zoomed-font-size": large ? 7 : 5, "overlay-opacity": 0, "z-index": 10,
       },
     },
     { selector: "node.collapsed", style: { "border-style": large ? "solid" : "double", "border-width": large ? 3 : 5, "font-weight": 700 } },
+    { selector: "node.long", style: { "font-size": LONG_SIZES[step] ?? 11 } },
     { selector: "node.bare", style: { "border-style": "dashed" } },
     {
       selector: "node.box",
@@ -54,15 +62,14 @@ export function stylesheet(c: Colours, font: string, large: boolean): Stylesheet
       selector: "edge",
       style: { width: 1, "line-color": c["--line-strong"], "curve-style": "straight", "target-arrow-shape": "none", "overlay-opacity": 0, "z-index": 5, "line-cap": "butt" },
     },
-    { selector: "edge.link", style: { width: 1, "line-color": c["--line-strong"], "line-style": large ? "solid" : "dotted", events: "no", "z-index": 2 } },
+    { selector: "edge.link", style: { width: 1, "line-color": c["--line-strong"], "line-style": "dotted", events: "no", "z-index": 2 } },
     {
       selector: "edge.edge",
       style: {
-        width: "data(w)", "target-arrow-shape": large ? "none" : "triangle", "arrow-scale": 0.85, label: large ? "" : "data(label)", "font-family": font, "font-size": 10.5, color: c["--text-soft"],
-        "text-margin-y": 17, "text-background-color": c["--ground"], "text-background-opacity": 0.85, "text-background-padding": "1px", "min-zoomed-font-size": 7,
+        width: "data(w)", "target-arrow-shape": large ? "none" : "triangle", "arrow-scale": 0.85,
       },
     },
-    { selector: "edge.curved", style: { "curve-style": "unbundled-bezier", "control-point-weights": "data(cw)", "control-point-distances": "data(cd)", "edge-distances": "endpoints" } },
+    { selector: "edge.edge", style: { "curve-style": "unbundled-bezier", "control-point-weights": "data(cw)", "control-point-distances": "data(cd)", "edge-distances": "endpoints" } },
     { selector: "edge.forward", style: { "source-endpoint": "50% 0%", "target-endpoint": "-50% 0%" } },
     { selector: "edge.back", style: { "source-endpoint": "-50% 0%", "target-endpoint": "50% 0%" } },
     { selector: "edge.round", style: { "source-endpoint": "50% 0%", "target-endpoint": "50% 0%" } },
@@ -74,10 +81,10 @@ export function stylesheet(c: Colours, font: string, large: boolean): Stylesheet
     const colour = c[`--lock-${lock as Lock}`];
     style.push({ selector: `edge.${lock}`, style: { "line-color": colour, "target-arrow-color": colour } });
     style.push({ selector: `edge.share-${lock}`, style: { "line-color": colour, width: 1.6 } });
-    if (dashes.length > 0 && !large) style.push({ selector: `edge.${lock}`, style: { "line-style": "dashed", "line-dash-pattern": dashes } });
+    if (dashes.length > 0) style.push({ selector: `edge.${lock}`, style: { "line-style": "dashed", "line-dash-pattern": dashes } });
   }
   style.push(
-    { selector: "edge.weak", style: large ? { width: 1 } : { width: 1.4, "line-style": "dashed", "line-dash-pattern": WEAK_DASHES, "line-cap": "round" } },
+    { selector: "edge.weak", style: { width: 1.4, "line-style": "dashed", "line-dash-pattern": WEAK_DASHES, "line-cap": "round" } },
     { selector: ".dim", style: { opacity: 0.13 } },
     { selector: "node.hover, edge.hover", style: { "overlay-color": c["--accent"], "overlay-opacity": 0.12, "overlay-padding": 5 } },
     { selector: "node.picked, edge.picked", style: { "overlay-color": c["--accent"], "overlay-opacity": 0.22, "overlay-padding": 6, opacity: 1, "z-index": 20 } },

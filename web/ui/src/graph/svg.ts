@@ -1,6 +1,6 @@
 // The picture as SVG, from the same parts as the canvas. Pure.
 import { LOCK_SHAPES } from "../ui/LockIcon";
-import { HEIGHT, lineOf, middleOf, WIDTH, type Line } from "./elements";
+import { HEIGHT, lineOf, linesOf, lockPlace, middleOf, WIDTH, type Line } from "./elements";
 import { glyphOf, lockInk, MARKS, tagOf } from "./glyphs";
 import type { DrawnEdge, DrawnNode, Picture } from "./picture";
 import type { Shown } from "./shown";
@@ -54,7 +54,7 @@ export function svgOf(p: Picture, shown: Shown, c: Colours, words: Words): { tex
     if (!a || !b || !alive(e.id)) continue;
     const l = lineOf(a, b, e.offset);
     out.push(`<g${fade(e.id)}>${stroke(e, l, c)}</g>`);
-    tops.push(`<g${fade(e.id)}>${badge(e, middleOf(l), c)}</g>`);
+    tops.push(`<g${fade(e.id)}>${badge(e, lockPlace(l), c)}</g>`);
   }
   out.push(...tops);
   for (const x of p.nodes) if (alive(x.id)) out.push(`<g${fade(x.id)}>${node(x, c)}</g>`);
@@ -106,11 +106,11 @@ function node(x: DrawnNode, c: Colours): string {
   };
   const body = shapes[x.node.kind] ?? `<rect x="${-w}" y="${-h}" width="${WIDTH}" height="${HEIGHT}" rx="7" ${border}/>`;
   const tag = tagOf(x);
-  const name = x.node.name.length > 19 ? x.node.name.slice(0, 18) + "…" : x.node.name;
+  const lines = linesOf(x.node.name).split("\n");
   return (
     `<g transform="translate(${n(x.x)} ${n(x.y)})"><title>${escape(`${x.node.kind} ${x.node.namespace ?? ""} ${x.node.name}`)}</title>${body}` +
     `<path d="${glyphOf(x)}" transform="translate(${11 - w} -9) scale(1.125)" stroke="${c["--accent"]}" stroke-width="1.3"/>` +
-    `<text x="${36 - w}" y="4.5" font-size="12.5" font-weight="500" fill="${c["--text"]}">${escape(name)}</text>` +
+    lines.map((t, i) => `<text x="${36 - w}" y="${n(4.5 + (i - (lines.length - 1) / 2) * 14)}" font-size="${lines.length > 1 ? 11 : 12.5}" font-weight="500" fill="${c["--text"]}">${escape(t)}</text>`).join("") +
     (tag ? `<text x="${w - 12}" y="${h + 3.5}" text-anchor="end" font-size="9.5" font-weight="600" fill="${c["--text-soft"]}" stroke="${c["--raised"]}" stroke-width="5" paint-order="stroke">${escape(tag)}</text>` : "") +
     (x.marker ? mark(x.marker, w - 8, -h, c) : "") +
     "</g>"

@@ -41,6 +41,7 @@ export function onColours(f: () => void): () => void {
 /** Resolves custom properties such as "--lock-open" to colours that a canvas understands. */
 export function coloursOf<N extends string>(names: readonly N[]): Record<N, string> {
   const probe = document.createElement("span");
+  probe.style.setProperty("transition", "none", "important");
   document.body.append(probe);
   const out = Object.fromEntries(
     names.map((n) => {

@@ -1,6 +1,9 @@
 // Numbers and times for people. Pure.
 
-const digits = (n: number, max: number) => n.toLocaleString("en", { maximumFractionDigits: max, useGrouping: true });
+const formats = [0, 1, 2, 3].map((max) => new Intl.NumberFormat("en", { maximumFractionDigits: max, useGrouping: true }));
+
+/** Made once: making a format takes longer than a thousand uses. */
+const digits = (n: number, max: 0 | 1 | 2 | 3) => (formats[max] as Intl.NumberFormat).format(n);
 
 /** 0.034 → "0.03", 12.3 → "12.3", 1234 → "1.23k". */
 export function number(n: number): string {
