@@ -21,12 +21,23 @@ type report struct {
 	lost                float64
 }
 
+// sum adds up what one end says. It most often says it of one security, which then is the sum.
 func sum(side *[3]tally) *tally {
-	var t tally
+	only := &side[0]
 	for i := range side {
-		t.add(&side[i])
+		switch {
+		case side[i].empty() || only == &side[i]:
+		case only.empty():
+			only = &side[i]
+		default:
+			var t tally
+			for i := range side {
+				t.add(&side[i])
+			}
+			return &t
+		}
 	}
-	return &t
+	return only
 }
 
 // pair is a caller and where its traffic ends; from is "" for a caller that the destination cannot name.

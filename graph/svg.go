@@ -42,7 +42,8 @@ type picture struct {
 const legendHeight = 56.0
 
 func (p *picture) draw() {
-	width, height := max(p.l.Width, 660), p.l.Height+legendHeight
+	legend := p.lowest() + 8
+	width, height := max(p.l.Width, 660), legend+legendHeight
 	p.f(`<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img" font-family="system-ui, 'Segoe UI', 'Liberation Sans', Arial, sans-serif" font-size="12">`+"\n",
 		px(width), px(height), px(width), px(height))
 	p.f("<title>%s</title>\n", text(p.summary()))
@@ -64,8 +65,21 @@ func (p *picture) draw() {
 	for _, l := range labels {
 		p.label(l)
 	}
-	p.legend(p.l.Height)
+	p.legend(legend)
 	p.b.WriteString("</svg>\n")
+}
+
+// lowest is how far down the drawing goes: edges that lead back hang below the nodes.
+func (p *picture) lowest() float64 {
+	low := p.l.Height - margin
+	for i := range p.g.Edges {
+		from, ok := p.l.Nodes[p.g.Edges[i].From]
+		if to, ok2 := p.l.Nodes[p.g.Edges[i].To]; ok && ok2 && to.X < from.X {
+			c := route(from, to, 0)
+			low = max(low, c.at(0.5).Y+30)
+		}
+	}
+	return low
 }
 
 // summary says in one sentence what the picture shows, for those who do not see it.

@@ -87,9 +87,12 @@ func TestExamplesAreDrawn(t *testing.T) {
 			got := drawSVG(t, g, Theme(i%2))
 			checkSVG(t, got)
 			meshtest.Golden(t, filepath.Join("testdata", name+".svg.txt"), got)
-			var dot, mermaid bytes.Buffer
-			if err := errors.Join(g.WriteDOT(&dot), g.WriteMermaid(&mermaid)); err != nil {
+			var dot, mermaid, js bytes.Buffer
+			if err := errors.Join(g.WriteDOT(&dot), g.WriteMermaid(&mermaid), g.WriteJSON(&js)); err != nil {
 				t.Fatal(err)
+			}
+			if name == "foo-bar" {
+				meshtest.Golden(t, filepath.Join("testdata", name+".json.txt"), js.Bytes())
 			}
 			meshtest.Golden(t, filepath.Join("testdata", name+".dot.txt"), dot.Bytes())
 			meshtest.Golden(t, filepath.Join("testdata", name+".mermaid.txt"), mermaid.Bytes())

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -24,34 +23,32 @@ type tally struct {
 	policies          set
 }
 
-// set is a set of words; nil is empty.
-type set map[string]struct{}
+// set is a set of a few words; nil is empty.
+type set []string
 
 func (s *set) add(words ...string) {
 	for _, w := range words {
-		if w = strings.TrimSpace(w); w == "" {
-			continue
+		if w = strings.TrimSpace(w); w != "" && !slices.Contains(*s, w) {
+			*s = append(*s, w)
 		}
-		if *s == nil {
-			*s = set{}
-		}
-		(*s)[w] = struct{}{}
 	}
 }
 
-func (s *set) join(o set) {
-	for w := range o {
-		s.add(w)
-	}
-}
+func (s *set) join(o set) { s.add(o...) }
 
-func (s set) list() []string { return slices.Sorted(maps.Keys(s)) }
+// list gives the words in order.
+func (s set) list() []string { return slices.Sorted(slices.Values(s)) }
 
 // quietByte is what a byte weighs where nothing was opened in the window: a connection from before goes on.
 const quietByte = 1e-6
 
 // weight is how much of something there was: requests and connections, and bytes where there were neither.
 func (t *tally) weight() float64 { return t.mtls + t.plain + t.dark }
+
+// empty says whether nothing was added.
+func (t *tally) empty() bool {
+	return t.weight() == 0 && t.failures == 0 && t.requests == 0 && len(t.sources) == 0 && len(t.destinations) == 0
+}
 
 func weightOf(f *metrics.Flow) float64 {
 	if n := f.Requests + f.Connections; n > 0 {
