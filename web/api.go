@@ -48,6 +48,7 @@ type API struct {
 	journal *journal
 	tracker *tracker
 	proofs  *proofs
+	ledger  ledger
 	views   *views
 	trends  *shared[trendKey, *trendSeen]
 	certs   *shared[struct{}, []api.Certificate]

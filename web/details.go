@@ -499,11 +499,16 @@ func (a *API) lookTrend(ctx context.Context, key trendKey) (*trendSeen, error) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, flowsTime)
 		defer cancel()
-		t, err := a.opt.Flows.Trend(ctx, metrics.TrendQuery{Window: metrics.Window{Length: key.window}, Step: key.window / time.Duration(key.points),
+		step := key.window / time.Duration(key.points)
+		t, err := a.opt.Flows.Trend(ctx, metrics.TrendQuery{Window: metrics.Window{Length: key.window}, Step: step,
 			Namespace: key.namespace, Service: key.service, Workload: key.workload})
 		if err != nil {
 			return &trendSeen{trouble: err.Error()}, nil
 		}
+		a.ledger.cleanTrend(t, step, func(k *knock) bool {
+			return (key.namespace == "" || key.namespace == k.namespace) && (key.service == "" || key.service == k.host) &&
+				(key.workload == "" || key.workload == k.workload)
+		})
 		return &trendSeen{trend: trendShape(t)}, nil
 	})
 }

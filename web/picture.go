@@ -83,6 +83,7 @@ func (v *views) observed(ctx context.Context, window time.Duration) (*metrics.Ob
 	if err != nil {
 		return nil, err.Error()
 	}
+	v.api.ledger.clean(seen)
 	return seen, ""
 }
 
@@ -159,6 +160,7 @@ func (v *views) sinceChanges(ctx context.Context, group *errgroup.Group, changed
 			ctx, cancel := context.WithTimeout(ctx, flowsTime)
 			defer cancel()
 			if seen, err := flows.Flows(ctx, metrics.Window{End: now, Length: now.Sub(at)}); err == nil {
+				v.api.ledger.clean(seen)
 				out.mu.Lock()
 				defer out.mu.Unlock()
 				out.list = append(out.list, start{at, seen})

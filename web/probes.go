@@ -202,7 +202,15 @@ func (a *API) run(ctx context.Context, n *Now, t resolve.Target, from *mesh.Work
 	host := net.JoinHostPort(t.Service.Hostname, strconv.Itoa(int(t.Port)))
 	if from == nil {
 		p := &probe.Prober{Address: address, Host: host, Timeout: timeout, Dial: a.opt.Dial}
-		return p.Run(ctx)
+		if timeout == gentleTimeout {
+			p.ALPN = gentleALPN()
+		}
+		begun := time.Now()
+		result, err := p.Run(ctx)
+		if err == nil {
+			a.ledger.note(begun, w, t.Service.Hostname, t.Port, result)
+		}
+		return result, err
 	}
 	body, err := json.Marshal(SidecarProbe{Address: address, Host: host, Milliseconds: timeout.Milliseconds()})
 	if err != nil {

@@ -1,0 +1,90 @@
+package web
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oarlock/oarlock/api"
+)
+
+func entryOf(n, size int) *entry {
+	e := &entry{Change: api.Change{At: time.Unix(int64(n), 0), What: fmt.Sprintf("change %d", n), Objects: []api.Ref{}}}
+	e.Diffs = []api.Diff{{Name: "a.yaml", After: strings.Repeat("x", size)}}
+	return e
+}
+
+// TestAuditLog: it is appended to, set aside when it is large, and of those some are kept.
+func TestAuditLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 60
+	for i := range n {
+		if err := j.add(entryOf(i, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(j.list) > changeBytes>>20+1 {
+		t.Errorf("%d changes of a megabyte each are held in memory", len(j.list))
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(path + "*")
+	if len(files) != auditKept+1 {
+		t.Errorf("%d files %v", len(files), files)
+	}
+	for _, f := range files {
+		if st, err := os.Stat(f); err != nil || st.Mode().Perm() != 0o600 || st.Size() > auditBytes+2<<20 {
+			t.Errorf("%s: %v %v", f, st, err)
+		}
+	}
+	if j, err = openJournal(path); err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	list, more, _ := j.page("", 5)
+	if len(list) != 5 || !more || list[0].What != fmt.Sprintf("change %d", n-1) || list[4].What != fmt.Sprintf("change %d", n-5) {
+		t.Errorf("after a restart: %d changes, %v", len(list), more)
+	}
+	next, _, known := j.page(list[4].Name, 1)
+	if !known || next[0].What != fmt.Sprintf("change %d", n-6) {
+		t.Errorf("the next page begins with %+v", next)
+	}
+}
+
+// TestAuditLogThatIsNot: lines that cannot be read, and those of another version, do no harm.
+func TestAuditLogThatIsNot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	good := `{"version":1,"change":{"name":"keen-otter","what":"require shop","objects":[],"diffs":[]}}`
+	text := "\x00\x00\nnot JSON\n[]\n" + `{"version":99,"change":{"name":"later"}}` + "\n" + good + "\n" +
+		`{"version":1,"inForce":{"name":"keen-otter","at":"2026-01-02T03:04:05Z","sidecars":12}}` + "\n" +
+		`{"version":1,"by":{"name":"keen-otter","who":"dashboard","what":"require shop"}}` + "\n" + `{"version":1,"inForce":{"name":"nobody"}}` + "\n" + `{"version":1,"chan`
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	list, _, _ := j.page("", 10)
+	if len(list) != 1 || list[0].Sidecars != 12 || list[0].Who != "dashboard" || list[0].InForce.IsZero() {
+		t.Errorf("changes %+v", list)
+	}
+	if err := j.add(entryOf(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(after), text+"\n{") {
+		t.Errorf("what was there is changed, or the torn line goes on: %v\n%s", err, after)
+	}
+	if st, _ := os.Stat(path); st.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", st.Mode())
+	}
+}
