@@ -51,7 +51,12 @@ func runEdges(a *app, cmd *cobra.Command, window time.Duration) error {
 		return err
 	}
 	for i := range v.g.Edges {
-		if d := v.g.Edges[i].Declared; d != nil && a.fails(d.Verdict.Status) {
+		// That callers whom nobody can name are refused is what a policy is for.
+		e := &v.g.Edges[i]
+		if from := v.g.Node(e.From); from != nil && from.Kind == graph.NodeOutside {
+			continue
+		}
+		if e.Declared != nil && a.fails(e.Declared.Verdict.Status) {
 			return findings()
 		}
 	}
@@ -121,12 +126,12 @@ func (a *app) edgeTable(v *picture, wide bool) *table {
 	}
 	tab := a.table(plainPadding, append(header, "DECLARED BY")...)
 	if !wide {
-		tab.optional = []string{"OBSERVED", "PROVEN", "FINDINGS"}
+		tab.optional = []string{"OBSERVED", "PROVEN"}
 		tab.namespace = onlyNamespace(v.g)
 		tab.cuts = []cut{{"DECLARED BY", 18, keepEnd}, {"SOURCE", 14, keepBoth}, {"DESTINATION", 16, keepPort}}
 		if v.live != nil {
-			tab.spare = []string{"DECLARED BY"}
-			tab.cuts = append(tab.cuts[1:], cut{"OBSERVED", 15, keepStart})
+			tab.optional, tab.spare = []string{"PROVEN"}, []string{"DECLARED BY", "FINDINGS", "PROVEN"}
+			tab.cuts = []cut{{"OBSERVED", 17, keepStart}, {"DESTINATION", 21, keepPort}, {"SOURCE", 18, keepBoth}}
 		}
 	}
 	names := make(map[string]string, len(v.g.Nodes))

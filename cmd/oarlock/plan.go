@@ -280,11 +280,13 @@ func (p *planRun) table(effects []api.Effect) *table {
 		header = append(header, "AUTHN POLICY", "DESTINATION RULE", "WHY")
 	}
 	tab := a.table(plainPadding, header...)
-	tab.optional, tab.spare = []string{"ALIKE"}, []string{"SERVER"}
-	if tab.namespace = onlyEffectNamespace(effects); tab.namespace == "" {
-		tab.spare = append(tab.spare, "WIRE") // names matter more, and they are long
+	if p.format != "wide" {
+		tab.optional, tab.spare = []string{"ALIKE"}, []string{"SERVER"}
+		if tab.namespace = onlyEffectNamespace(effects); tab.namespace == "" {
+			tab.spare = append(tab.spare, "WIRE") // names matter more, and they are long
+		}
+		tab.cuts = []cut{{"CLIENT", 14, keepBoth}, {"TARGET", 14, keepPort}, {"CALLS", 9, keepStart}}
 	}
-	tab.cuts = []cut{{"CLIENT", 14, keepBoth}, {"TARGET", 14, keepPort}, {"CALLS", 9, keepStart}}
 	if a.colour {
 		tab.paint = func(_ int, cell string) string { return effectColour(cell) }
 	}
@@ -354,11 +356,8 @@ func serverOf(s *api.Side) string {
 // callsWord says what is known of somebody making the call.
 func callsWord(e *api.Effect) string {
 	var words []string
-	if e.Requests > 0 {
-		words = append(words, rateWord(e.Requests)+" req/s")
-	}
-	if e.Connections > 0 {
-		words = append(words, rateWord(e.Connections)+" conn/s")
+	if plan.Seen(e) {
+		words = append(words, rateWord(e.Requests+e.Connections)+"/s")
 	}
 	if e.Declared {
 		words = append(words, "declared")

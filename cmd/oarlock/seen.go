@@ -123,6 +123,12 @@ func observation(g *api.Graph) *metrics.Observation {
 	for i := range g.Nodes {
 		at[g.Nodes[i].ID] = &g.Nodes[i]
 	}
+	named := map[sightKey]float64{} // traffic of callers with a name
+	for i := range g.Edges {
+		if e := &g.Edges[i]; e.Observed != nil && at[e.From] != nil && at[e.From].Kind != graph.NodeOutside.String() {
+			named[sightKey{e.To, e.Port, ""}] += e.Observed.Requests + e.Observed.Connections
+		}
+	}
 	for i := range g.Edges {
 		e := &g.Edges[i]
 		from := at[e.From]
@@ -132,6 +138,8 @@ func observation(g *api.Graph) *metrics.Observation {
 		f := metrics.Flow{Reporter: metrics.Destination, Service: metrics.Service{Host: hostOf(e.To)}, Port: uint16(e.Port),
 			Requests: e.Observed.Requests, Connections: e.Observed.Connections}
 		switch {
+		case from.Kind == graph.NodeOutside.String() && (e.Lock == graph.LockBroken.String() || stray(e.Observed, named[sightKey{e.To, e.Port, ""}])):
+			continue // who knocks and mostly fails, as probes do, is nobody that a change would break
 		case from.Kind == graph.NodeOutside.String():
 		case from.Ref != nil:
 			f.Source = metrics.Peer{Namespace: from.Ref.Namespace, Workload: from.Ref.Name}
@@ -141,6 +149,19 @@ func observation(g *api.Graph) *metrics.Observation {
 		out.Flows = append(out.Flows, f)
 	}
 	return out
+}
+
+// What two sidecars count of the same requests differs by what happens between two looks at them, and where no certificate
+// tells the caller, the rest has no name. So callers without a name count from so many a second, and such a share of what
+// those with a name do, on.
+const (
+	strayRate  = 0.1
+	strayShare = 0.25
+)
+
+func stray(o *api.Observed, named float64) bool {
+	rate := o.Requests + o.Connections
+	return rate < strayRate || rate < strayShare*named
 }
 
 // rateWord gives a rate per second for a person.

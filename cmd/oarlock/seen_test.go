@@ -96,7 +96,7 @@ func seenGraph() *api.Graph {
 		Edges: []api.Edge{
 			{ID: "a", From: "outside/unknown", To: "service/api.shop.svc.cluster.local", Port: 8080, Lock: "open", Reason: "all of it was plaintext",
 				Declared: &api.Declared{Status: "OK", Server: "PERMISSIVE", Mode: "UNSET", Wire: "plaintext", Cause: "match"},
-				Observed: &api.Observed{Requests: 0.05, Errors: 0.05, MTLS: 0, Known: 1, Failures: 0.5, Causes: []api.Cause{{Cause: "plaintext", Failures: 0.5}}},
+				Observed: &api.Observed{Requests: 6, Errors: 6, MTLS: 0, Known: 1, Failures: 0.5, Causes: []api.Cause{{Cause: "plaintext", Failures: 0.5}}},
 				Sources:  []api.EdgeSource{{Kind: "traffic", Text: "seen"}},
 				Findings: []api.Finding{{Code: "undeclared", Severity: "warning", Text: "nobody declares it"}, {Code: "stale", Severity: "note", Text: "old"}}},
 			{ID: "b", From: "workload/shop/web.Deployment", To: "service/api.shop.svc.cluster.local", Port: 8080, Lock: "locked", Reason: "all of it was mTLS",
@@ -143,9 +143,9 @@ func TestEdgesOfARunningMesh(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.stdout.Flush()
-	want := `SOURCE     DESTINATION     DECLARED   OBSERVED                                      PROVEN       LOCK     FINDINGS   DECLARED BY
-outside    api.shop:8080   OK         0% mTLS, <0.1/s, 100% errors, 0.5/s refused   -            open     1          seen
-web.shop   api.shop:8080   AUTO       100% mTLS, 12/s                               PERMISSIVE   locked   -          annotation oarlock.dev/calls (mesh.yaml:14:9)
+	want := `SOURCE     DESTINATION     DECLARED   OBSERVED                                   PROVEN       LOCK     FINDINGS   DECLARED BY
+outside    api.shop:8080   OK         0% mTLS, 6/s, 100% errors, 0.5/s refused   -            open     1          seen
+web.shop   api.shop:8080   AUTO       100% mTLS, 12/s                            PERMISSIVE   locked   -          annotation oarlock.dev/calls (mesh.yaml:14:9)
 `
 	if out.String() != want || errs.Len() > 0 {
 		t.Errorf("got\n%s%s\nwant\n%s", out, errs, want)
@@ -263,7 +263,7 @@ func TestTLSCheckShowsWhatWasSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.stdout.Flush()
-	for _, want := range []string{" 100% mTLS, 12/s     PERMISSIVE\n", " 0% mTLS, <0.1/s, 100% errors, 0.5/s refused     -\n"} {
+	for _, want := range []string{" 100% mTLS, 12/s     PERMISSIVE\n", " 0% mTLS, 6/s, 100% errors, 0.5/s refused     -\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -321,8 +321,8 @@ spec: {mtls: {mode: STRICT}}
 	want := `breaks 1, opens 0, mends 0, locks 0; 2 others change, 0 stay as they are
 
 EFFECT   CLIENT     ALIKE   TARGET          WIRE                   CALLS               SERVER
-breaks   outside    1       api.shop:8080   plaintext -> refused   <0.1 req/s          PERMISSIVE -> STRICT
-other    web.shop   1       api.shop:8080   mTLS                   12 req/s, declared  PERMISSIVE -> STRICT
+breaks   outside    1       api.shop:8080   plaintext -> refused   6/s          PERMISSIVE -> STRICT
+other    web.shop   1       api.shop:8080   mTLS                   12/s, declared  PERMISSIVE -> STRICT
 other    api.shop   1       api.shop:8080   mTLS                   -                   PERMISSIVE -> STRICT
 
 a caller without a sidecar is refused by api.shop:8080: it cannot speak mTLS,
@@ -334,6 +334,17 @@ a caller without a sidecar is refused by api.shop:8080: it cannot speak mTLS,
 	m := &mtlsChange{app: a}
 	if broken := m.breaks(t.Context(), l, resolve.New(strict)); len(broken) != 1 || broken[0].Client != "outside" || !plan.Live(&broken[0]) {
 		t.Errorf("mtls would ask about %+v", broken)
+	}
+	for name, change := range map[string]func(*api.Edge){
+		"fails already":              func(e *api.Edge) { e.Lock = "broken" },
+		"is a handful":               func(e *api.Edge) { e.Observed.Requests = 0.05 },
+		"is a rest of what is known": func(e *api.Edge) { e.Observed.Requests = 2 },
+	} {
+		g := seenGraph()
+		change(&g.Edges[0])
+		if broken := m.breaks(t.Context(), seenLoaded(t, map[string]any{"/v1/graph": g}), resolve.New(strict)); len(broken) != 0 {
+			t.Errorf("about a caller who %s, mtls would ask: %+v", name, broken)
+		}
 	}
 	l.run = nil
 	if broken := m.breaks(t.Context(), l, resolve.New(strict)); len(broken) != 0 {
