@@ -326,6 +326,10 @@ func (j *joining) part(k pair, r *report) *part {
 	if !p.source && !p.destination {
 		return nil
 	}
+	if d.weight() == 0 && p.lost == 0 {
+		// Where the source alone reports, what failed in its handshakes is among the requests that it counts.
+		p.lost = min(s.errors+s.connections, s.failures)
+	}
 	p.expected = k.workload != "" && j.hasSidecar(k.workload)
 	switch {
 	case d.weight() > 0:

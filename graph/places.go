@@ -147,7 +147,8 @@ func (p *places) atHost(f *metrics.Flow, d door) door {
 		return d
 	}
 	d.to = serviceID(s)
-	if s.Port(d.port) == nil && d.port != 0 {
+	// A destination knows the port of its own, not the one that its client called, and so does a handshake on either side.
+	if own := f.Reporter == metrics.Destination || f.Failures > 0; d.port != 0 && (own || s.Port(d.port) == nil) {
 		d.port = p.servicePort(s, d)
 	}
 	if ports := tcpPorts(s); d.port == 0 && len(ports) == 1 {
@@ -166,20 +167,35 @@ func tcpPorts(s *mesh.Service) []uint32 {
 	return out
 }
 
-// servicePort turns a workload's port, which is all that a failed handshake knows, into the service's; it stays where it is
-// none.
+// servicePort turns a workload's port into the service's: of several that lead there, one that somebody is known to call, else
+// one of the same number, else the first. A port to which none leads is left as it is.
 func (p *places) servicePort(s *mesh.Service, d door) uint32 {
+	var found []uint32
 	for _, w := range p.b.r.Endpoints(s) {
-		if d.workload != "" && workloadID(w.Ref) != d.workload {
-			continue
-		}
-		for i := range s.Ports {
-			if target, ok := s.Ports[i].TargetOn(w); ok && target == d.port && !s.Ports[i].UDP() {
-				return s.Ports[i].Number
-			}
+		if d.workload == "" || workloadID(w.Ref) == d.workload {
+			found = append(found, leading(s, w, d.port)...)
 		}
 	}
-	return d.port
+	for _, port := range found {
+		if p.b.called[doorKey{serviceID(s), port}] {
+			return port
+		}
+	}
+	if len(found) == 0 || slices.Contains(found, d.port) {
+		return d.port
+	}
+	return found[0]
+}
+
+// leading are a service's ports that lead to a port of a workload.
+func leading(s *mesh.Service, w *mesh.Workload, to uint32) []uint32 {
+	var out []uint32
+	for i := range s.Ports {
+		if target, ok := s.Ports[i].TargetOn(w); ok && target == to && !s.Ports[i].UDP() {
+			out = append(out, s.Ports[i].Number)
+		}
+	}
+	return out
 }
 
 // behind finds the service that leads to a workload's port: one that somebody is known to call, else the first by host. Where
@@ -188,10 +204,8 @@ func (p *places) behind(d door) door {
 	var found []door
 	if w := p.workload(d.workload); w != nil && d.port != 0 {
 		for _, s := range p.b.r.ServicesOf(w) {
-			for i := range s.Ports {
-				if target, ok := s.Ports[i].TargetOn(w); ok && target == d.port && !s.Ports[i].UDP() {
-					found = append(found, door{serviceID(s), s.Ports[i].Number, d.workload})
-				}
+			for _, port := range leading(s, w, d.port) {
+				found = append(found, door{serviceID(s), port, d.workload})
 			}
 		}
 	}

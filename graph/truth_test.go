@@ -78,7 +78,7 @@ func (w *world) peer(i int) metrics.Peer {
 }
 
 // reports tells what the sidecars would: each end a little apart from the other, a destination without the name of a caller
-// that sends plaintext TCP, and without a port for any TCP; failed handshakes with the workload's port and no name at all.
+// that sends plaintext TCP, with its own port, or without one for any TCP; failed handshakes with the workload's port and no name at all.
 // istio leaves out what only our own series say: what sources know of the security.
 func (w *world) reports(r *rand.Rand, istio bool) *metrics.Observation {
 	o := &metrics.Observation{Start: noon.Add(-time.Minute), End: noon, Newest: noon}
@@ -108,7 +108,7 @@ func (w *world) reports(r *rand.Rand, istio bool) *metrics.Observation {
 			o.Flows = append(o.Flows, s)
 		}
 		*volume = apart(c.rate)
-		f.Reporter = metrics.Destination
+		f.Reporter, f.Port = metrics.Destination, 8080
 		if c.tcp {
 			f.Port = 0
 			if !c.mtls {

@@ -53,7 +53,8 @@ type Observed struct {
 	Errors    float64
 	// Connections are of TCP, opened.
 	Connections float64
-	// Lost are requests and connections that the source counted and the destination's sidecar, which reports, never did.
+	// Lost are requests and connections that the source counted and that came to nothing before the destination's sidecar
+	// took them: it reports, and did not count them, or the source's own handshakes failed.
 	Lost           float64
 	Received, Sent float64 // bytes
 	Failures       float64 // handshakes that did not come about
