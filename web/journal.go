@@ -306,9 +306,7 @@ func (j *journal) add(e *entry) error {
 		e.Impact.Effects = e.Impact.Effects[:maxEffects]
 	}
 	j.list = append(j.list, e)
-	if len(j.list) > changesKept {
-		j.trim()
-	}
+	j.trim()
 	return j.write(&record{Change: e})
 }
 
