@@ -30,7 +30,7 @@ func loadMesh(tb testing.TB, s *Store, workloads, edges, seconds int, start time
 	}
 	refs := make([]storage.SeriesRef, len(all))
 	for second := range seconds {
-		a := s.folder.AppenderV2(tb.Context())
+		a := s.folder.Appender(tb.Context())
 		at := start.Add(time.Duration(second) * time.Second).UnixMilli()
 		for i, b := range all {
 			var err error
@@ -39,9 +39,9 @@ func loadMesh(tb testing.TB, s *Store, workloads, edges, seconds int, start time
 				h := &prom.Histogram{Schema: prom.CustomBucketsSchema, Count: uint64(n), Sum: float64(n) * 3,
 					PositiveSpans: []prom.Span{{Offset: 1, Length: 2}}, PositiveBuckets: []int64{n - n/2, n/2 - (n - n/2)},
 					CustomValues: []float64{0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000}}
-				refs[i], err = a.Append(refs[i], b.labels, 0, at, 0, h, nil, storage.AppendV2Options{})
+				refs[i], err = a.AppendHistogram(refs[i], b.labels, at, h, nil)
 			} else {
-				refs[i], err = a.Append(refs[i], b.labels, 0, at, b.from+b.grows*float64(second), nil, nil, storage.AppendV2Options{})
+				refs[i], err = a.Append(refs[i], b.labels, at, b.from+b.grows*float64(second))
 			}
 			if err != nil {
 				tb.Fatal(err)

@@ -7,7 +7,8 @@ import (
 
 // target is what is known of one whose samples are counted one by one.
 type target struct {
-	known bool // it had been scraped when the window began
+	known bool  // it had been scraped when the window began
+	since int64 // its first good scrape in the window, 0 for none
 	lives []life
 }
 
@@ -35,6 +36,16 @@ func (o *target) addLives(points []point, uptime bool) {
 			}
 		}
 		o.lives = append(o.lives, l)
+	}
+}
+
+// addScrapes takes the samples of up.
+func (o *target) addScrapes(points []point) {
+	for _, p := range points {
+		if p.value == 1 {
+			o.since = p.at
+			return
+		}
 	}
 }
 
@@ -77,7 +88,7 @@ func (o *target) step(from, to *point, start int64) float64 {
 	}
 	now := o.life(to.at)
 	switch {
-	case from == nil && (o.known || now.began*1000 > float64(start)):
+	case from == nil && (o.known || o.since != 0 && o.since < to.at || now.began*1000 > float64(start)):
 		return to.value // it began to count in the window
 	case from == nil:
 		return 0 // who knows since when

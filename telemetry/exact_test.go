@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/storage"
 
 	"github.com/oarlock/oarlock/metrics"
 )
@@ -38,7 +37,7 @@ func newStore(t testing.TB, opt Options) *Store {
 // load writes series in Prometheus' notation, such as `up{job="a"} 1x3 stale _ 1`, a value for each second from start on.
 func load(t testing.TB, s *Store, start time.Time, text string) {
 	t.Helper()
-	a := s.folder.AppenderV2(t.Context())
+	a := s.folder.Appender(t.Context())
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
@@ -51,7 +50,7 @@ func load(t testing.TB, s *Store, start time.Time, text string) {
 			if v.Omitted {
 				continue
 			}
-			if _, err := a.Append(0, labels, 0, start.Add(time.Duration(i)*time.Second).UnixMilli(), v.Value, nil, nil, storage.AppendV2Options{}); err != nil {
+			if _, err := a.Append(0, labels, start.Add(time.Duration(i)*time.Second).UnixMilli(), v.Value); err != nil {
 				a.Rollback()
 				t.Fatal(err)
 			}
@@ -112,6 +111,9 @@ func TestExact(t *testing.T) {
 		{"of a target that tells nothing of itself, all the time", func(f time.Time) string {
 			return seriesOf("a", "") + "100000+1x130"
 		}, 60},
+		{"the store begins late, and then a counter is born", func(f time.Time) string {
+			return up + "_x70 1x60\n" + began + " _x70" + beginning(f, -1000) + "x60\n" + seriesOf("a", "") + "_x90 2x40"
+		}, 2},
 		{"the target is new", func(f time.Time) string {
 			return up + "_x80 1x50\n" + began + " _x80" + beginning(f, 79) + "x50\n" + seriesOf("a", "") + "_x80 3x50"
 		}, 3},

@@ -238,7 +238,7 @@ func (l *look) findOdd(ctx context.Context) error {
 
 // findLives asks when the targets began that are counted one by one.
 func (l *look) findLives(ctx context.Context) error {
-	for _, series := range []string{processStart, envoyUptime} {
+	for _, series := range []string{"up", processStart, envoyUptime} {
 		found, err := l.instant(ctx, l.samples(series, l.names))
 		if err != nil {
 			return err
@@ -248,7 +248,11 @@ func (l *look) findLives(ctx context.Context) error {
 			if l.targets[a] == nil {
 				l.targets[a] = &target{}
 			}
-			l.targets[a].addLives(t.points, series == envoyUptime)
+			if series == "up" {
+				l.targets[a].addScrapes(t.points)
+			} else {
+				l.targets[a].addLives(t.points, series == envoyUptime)
+			}
 		}
 	}
 	return nil

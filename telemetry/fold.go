@@ -108,7 +108,7 @@ func (f *folding) set(i int, at int64, v float64) {
 
 // flush appends the histograms of a scrape. What is refused, as out of order, is so for the scrape's other series too, and
 // counted there.
-func (f *folds) flush(to storage.AppenderV2, scrape map[*fold]*folding) {
+func (f *folds) flush(to storage.Appender, scrape map[*fold]*folding) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for h, s := range scrape {
@@ -116,7 +116,7 @@ func (f *folds) flush(to storage.AppenderV2, scrape map[*fold]*folding) {
 		if one == nil {
 			continue
 		}
-		if ref, err := to.Append(h.ref, h.labels, 0, s.at, 0, one, nil, storage.AppendV2Options{}); err == nil {
+		if ref, err := to.AppendHistogram(h.ref, h.labels, s.at, one, nil); err == nil {
 			h.ref = ref
 		}
 		if s.stale {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	prom "github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -192,17 +191,17 @@ func (f *folder) use() (db *tsdb.DB, release func(), err error) {
 	return f.db, sync.OnceFunc(f.mu.RUnlock), nil
 }
 
-// AppenderV2 is of storage.AppendableV2, for the scrapes.
-func (f *folder) AppenderV2(ctx context.Context) storage.AppenderV2 {
+// Appender is of storage.Appendable, for the scrapes.
+func (f *folder) Appender(ctx context.Context) storage.Appender {
 	db, release, err := f.use()
 	if err != nil {
 		return nowhere{}
 	}
-	return &appender{AppenderV2: db.AppenderV2(ctx), folder: f, generation: f.generation, release: release}
+	return &appender{Appender: db.Appender(ctx), folder: f, generation: f.generation, release: release}
 }
 
 type appender struct {
-	storage.AppenderV2
+	storage.Appender
 	folder     *folder
 	generation storage.SeriesRef
 	folding    map[*fold]*folding
@@ -216,9 +215,9 @@ const (
 	maxGenerations = foldRef / generations
 )
 
-// Append is of storage.AppenderV2. Buckets wait for the others of their histogram.
-func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *prom.Histogram, fh *prom.FloatHistogram, opts storage.AppendV2Options) (storage.SeriesRef, error) {
-	if h == nil && fh == nil && (ref == 0 || ref&foldRef != 0) {
+// Append is of storage.Appender. Buckets wait for the others of their histogram.
+func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v float64) (storage.SeriesRef, error) {
+	if ref == 0 || ref&foldRef != 0 {
 		if given, s, ok := a.folder.folds.slot(ref, ls); ok {
 			if a.folding == nil {
 				a.folding = map[*fold]*folding{}
@@ -233,15 +232,15 @@ func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, 
 	if ref >= foldRef || ref/generations != a.generation {
 		ref = 0
 	}
-	ref, err := a.AppenderV2.Append(ref%generations, ls, st, t, v, h, fh, opts)
+	ref, err := a.Appender.Append(ref%generations, ls, t, v)
 	return ref + a.generation*generations, err
 }
 
-// Commit is of storage.AppenderV2.
+// Commit is of storage.Appender.
 func (a *appender) Commit() error {
 	defer a.release()
-	a.folder.folds.flush(a.AppenderV2, a.folding)
-	err := a.AppenderV2.Commit()
+	a.folder.folds.flush(a.Appender, a.folding)
+	err := a.Appender.Commit()
 	if err == nil {
 		a.folder.unwritten.Store(nil)
 	} else {
@@ -250,22 +249,25 @@ func (a *appender) Commit() error {
 	return err
 }
 
-// Rollback is of storage.AppenderV2.
+// Rollback is of storage.Appender.
 func (a *appender) Rollback() error {
 	defer a.release()
-	return a.AppenderV2.Rollback()
+	return a.Appender.Rollback()
 }
 
-// nowhere is for scrapes that end after the store.
-type nowhere struct{}
+// nowhere is for scrapes that end after the store. The methods that it does not have are for what is not scraped.
+type nowhere struct{ storage.Appender }
 
-// Append is of storage.AppenderV2.
-func (nowhere) Append(storage.SeriesRef, labels.Labels, int64, int64, float64, *prom.Histogram, *prom.FloatHistogram, storage.AppendV2Options) (storage.SeriesRef, error) {
+// Append is of storage.Appender.
+func (nowhere) Append(storage.SeriesRef, labels.Labels, int64, float64) (storage.SeriesRef, error) {
 	return 0, errClosed
 }
 
-// Commit is of storage.AppenderV2.
+// SetOptions is of storage.Appender.
+func (nowhere) SetOptions(*storage.AppendOptions) {}
+
+// Commit is of storage.Appender.
 func (nowhere) Commit() error { return errClosed }
 
-// Rollback is of storage.AppenderV2.
+// Rollback is of storage.Appender.
 func (nowhere) Rollback() error { return nil }

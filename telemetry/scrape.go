@@ -43,7 +43,7 @@ type scraper struct {
 	next   int
 }
 
-func newScraper(opt Options, to storage.AppendableV2) (*scraper, error) {
+func newScraper(opt Options, to storage.Appendable) (*scraper, error) {
 	s := &scraper{dial: opt.Dial, changed: make(chan struct{}, 1), hosts: map[string]string{}, byHost: map[string]Target{}}
 	log := slog.New(newSeldom(opt.Logger.Handler()))
 	var err error
@@ -53,7 +53,7 @@ func newScraper(opt Options, to storage.AppendableV2) (*scraper, error) {
 	s.manager, err = scrape.NewManager(&scrape.Options{
 		DiscoveryReloadInterval: model.Duration(reloadEvery),
 		HTTPClientOptions:       []promconfig.HTTPClientOption{promconfig.WithDialContextFunc(s.dialHost)},
-	}, log, nil, nil, to, prometheus.NewRegistry())
+	}, log, nil, to, nil, prometheus.NewRegistry())
 	return s, err
 }
 

@@ -412,26 +412,28 @@ func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	sidecar := newSidecar(t, "web-0.shop", web)
 	s := running(t, Options{Folder: dir}, sidecar.target())
-	count := func(want float64) {
+	count := func(w metrics.Window) {
 		t.Helper()
 		eventually(t, "requests", func() error {
-			o, err := s.Flows(t.Context(), metrics.Window{Length: time.Minute})
+			o, err := s.Flows(t.Context(), w)
 			if err != nil {
 				return err
 			}
 			var n float64
 			for _, f := range o.Flows {
-				n += f.Requests * 60
+				n += f.Requests * o.End.Sub(o.Start).Seconds()
 			}
-			if n = math.Round(n); n != want {
-				return fmt.Errorf("%v, want %v: %+v", n, want, s.Health(t.Context()))
+			if n = math.Round(n); n != 16 {
+				return fmt.Errorf("%v, want 16: %+v", n, s.Health(t.Context()))
 			}
 			return nil
 		})
 	}
-	time.Sleep(2 * scrapes)
+	time.Sleep(3 * time.Second)
 	traffic(sidecar, metrics.Source)
-	count(16)
+	now := metrics.Window{Length: 2 * time.Second}
+	count(now)
+	then := metrics.Window{End: time.Now(), Length: 2 * time.Second}
 
 	var was unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
@@ -443,7 +445,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(5 * scrapes)
-	count(16)
+	count(then)
 	h := s.Health(t.Context())
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
 		t.Fatal(err)
@@ -452,12 +454,12 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("while the disk is full: %+v", h)
 	}
 	traffic(sidecar, metrics.Source)
-	count(32)
+	count(now)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = newStore(t, Options{Folder: dir})
-	count(32)
+	count(then)
 	if h := s.Health(t.Context()); h.Problem != "" {
 		t.Errorf("%+v", h)
 	}
