@@ -101,6 +101,11 @@ type Capture struct {
 	Source netip.Addr `json:"source,omitzero"`
 	// Mark is SO_MARK of the sidecar's own connections, by which redirection leaves them alone; 0 none.
 	Mark int `json:"mark,omitempty"`
+	// Uncounted are callers whose connections are carried as any other, and are in no series of traffic and no access log:
+	// those who only try whether they get in.
+	Uncounted []netip.Prefix `json:"uncounted,omitempty"`
+	// Prober is the address that the sidecar's own probes come from; absent, they come from where its other connections do.
+	Prober netip.Addr `json:"prober,omitzero"`
 	// Names are host names of CONNECT requests to an HTTP door, with their address.
 	Names map[string]netip.Addr `json:"names,omitempty"`
 }

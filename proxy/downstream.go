@@ -28,6 +28,8 @@ type downstream struct {
 	original netip.AddrPort
 	// httpProxy says that requests have the absolute form or are CONNECT.
 	httpProxy bool
+	// uncounted says that the client is one of Capture.Uncounted.
+	uncounted bool
 
 	tls  *tls.ConnectionState // nil: plaintext to us
 	peer Peer                 // what is known of the client
@@ -56,6 +58,16 @@ func (d *downstream) closeIdle() bool {
 	}
 	d.accepted.Close()
 	return true
+}
+
+// uncounted says whether a caller is one whose connections are not counted.
+func (c *Capture) uncounted(caller netip.Addr) bool {
+	for _, p := range c.Uncounted {
+		if p.Contains(caller) {
+			return true
+		}
+	}
+	return false
 }
 
 // draining says that the connection shall end with its present request: its chain is no longer in force, or the proxy stops.

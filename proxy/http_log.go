@@ -15,9 +15,11 @@ func (x *exchange) finish() {
 		x.cluster.core.stats.ActiveRequests.Add(-1)
 		x.cluster.requestEnd()
 	}
-	x.count()
-	if len(x.c.logs) > 0 {
-		x.log()
+	if !x.c.d.uncounted {
+		x.count()
+		if len(x.c.logs) > 0 {
+			x.log()
+		}
 	}
 	if x.up == nil {
 		return

@@ -58,7 +58,9 @@ type Capture struct {
 	Application netip.Addr // the zero value: connections keep their destination
 	Source      netip.Addr
 	Mark        int
-	Names       map[string]netip.Addr
+	// Uncounted are callers whose connections are in no series but those of listeners and clusters, and in no access log.
+	Uncounted []netip.Prefix
+	Names     map[string]netip.Addr
 }
 
 // Door is a listening address that stands for an original destination.

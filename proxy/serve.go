@@ -35,6 +35,7 @@ func (p *Proxy) newDownstream(c tcpConn) *downstream {
 	d := &downstream{proxy: p, conn: c, accepted: c, id: p.nextID.Add(1), start: time.Now()}
 	d.local, d.remote = ends(c)
 	d.original = d.local
+	d.uncounted = p.opt.Capture.uncounted(d.remote.Addr())
 	return d
 }
 
@@ -171,10 +172,13 @@ func (l *listener) noChain(d *downstream, s seen) {
 	if s.protocol != sniff.TLS && l.index.onlyTLS(d.original) {
 		cause = metrics.CausePlaintextToTLS
 	}
+	l.proxy.log.Debug("no filter chain", "listener", l.Name, "client", d.remote, "destination", d.original, "cause", cause)
+	if d.uncounted {
+		return
+	}
 	if s.protocol == sniff.TLS || cause == metrics.CausePlaintextToTLS {
 		l.proxy.countFailure(failure{reporter: reporterOf(l.Direction), source: d.peer, cause: cause, policy: l.index.policy(d.original), original: d.original})
 	}
-	l.proxy.log.Debug("no filter chain", "listener", l.Name, "client", d.remote, "destination", d.original, "cause", cause)
 	if len(l.logs) == 0 {
 		return
 	}
@@ -259,8 +263,11 @@ func (d *downstream) handshakeFailed(err error, s seen) {
 	}
 	f := downstreamFailure(err, d.chain.TLS.Peers)
 	l.stats.failed(f)
-	d.proxy.countFailure(failure{reporter: reporterOf(l.Direction), source: Peer{Principal: f.peer}, cause: f.cause, policy: d.chain.Policy, original: d.original})
 	d.proxy.log.Debug("handshake failed", "listener", l.Name, "client", d.remote, "cause", f.cause, "err", err)
+	if d.uncounted {
+		return
+	}
+	d.proxy.countFailure(failure{reporter: reporterOf(l.Direction), source: Peer{Principal: f.peer}, cause: f.cause, policy: d.chain.Policy, original: d.original})
 	if logs := d.chain.logs(); len(logs) > 0 {
 		r := d.record(time.Now())
 		r.DownstreamTransportFailure = f.text

@@ -39,8 +39,8 @@ func (d *downstream) carry(t *tcpProxy, name string) {
 	x.connect()
 	if x.up == nil {
 		if x.cluster != nil && name == blackHoleCluster {
-			x.series = d.proxy.opt.Series.Connection(x.labels()).Open()
-			x.series.Close()
+			x.openSeries()
+			x.closeSeries()
 		}
 		x.finish()
 		return
@@ -50,9 +50,9 @@ func (d *downstream) carry(t *tcpProxy, name string) {
 		x.finish()
 		return
 	}
-	x.series = d.proxy.opt.Series.Connection(x.labels()).Open()
+	x.openSeries()
 	x.copy()
-	x.series.Close()
+	x.closeSeries()
 	x.finish()
 }
 
@@ -64,7 +64,7 @@ type transfer struct {
 	clusterName string
 	up          *upstream
 	upPeer      Peer
-	series      *metrics.Connection
+	series      *metrics.Connection // nil: it is not counted
 
 	flags            accesslog.Flags
 	failure          string
@@ -130,9 +130,21 @@ func (x *transfer) labels() metrics.Labels {
 	return l
 }
 
+func (x *transfer) openSeries() {
+	if !x.uncounted {
+		x.series = x.proxy.opt.Series.Connection(x.labels()).Open()
+	}
+}
+
+func (x *transfer) closeSeries() {
+	if x.series != nil {
+		x.series.Close()
+	}
+}
+
 // finish writes the log line, and ends the client's connection the way the upstream's ended.
 func (x *transfer) finish() {
-	if len(x.tcp.logs) == 0 {
+	if len(x.tcp.logs) == 0 || x.uncounted {
 		return
 	}
 	r := x.record(time.Now())
@@ -155,8 +167,10 @@ func (x *transfer) finish() {
 func (x *transfer) copy() {
 	p := &pipe{a: x.conn, b: x.up.conn, idle: x.tcp.idle, done: x.proxy.ctx.Done()}
 	p.count = func(fromA, fromB int64) {
-		x.series.Received(fromA)
-		x.series.Sent(fromB)
+		if x.series != nil {
+			x.series.Received(fromA)
+			x.series.Sent(fromB)
+		}
 	}
 	p.run()
 	x.received, x.sent = p.fromA.Load(), p.fromB.Load()

@@ -115,12 +115,13 @@ func (s *sidecar) principal() string {
 // dialFunc makes a connection.
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// dialer makes the sidecar's own connections, which its capture leaves alone.
+// dialer makes the connections of the sidecar's probes, which its capture leaves alone.
 func dialer(c bootstrap.Capture) dialFunc {
+	source := cmp.Or(c.Prober, c.Source)
 	d := &net.Dialer{Control: markControl(c.Mark)}
-	from := &net.Dialer{Control: d.Control, LocalAddr: localAddr(c.Source)}
+	from := &net.Dialer{Control: d.Control, LocalAddr: localAddr(source)}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		if network == "unix" || !c.Source.IsValid() {
+		if network == "unix" || !source.IsValid() {
 			return d.DialContext(ctx, network, address)
 		}
 		return from.DialContext(ctx, network, address)

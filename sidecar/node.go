@@ -70,6 +70,11 @@ func checkCapture(c bootstrap.Capture) error {
 			return configError("read bootstrap: capture.doors[%d] has no original", i)
 		}
 	}
+	for i, p := range c.Uncounted {
+		if !p.IsValid() {
+			return configError("read bootstrap: capture.uncounted[%d] is empty", i)
+		}
+	}
 	return nil
 }
 
@@ -152,7 +157,7 @@ func nodeMetadata(f *bootstrap.File) map[string]any {
 // capture translates one to the other; they differ so that a file's form does not change with the program.
 func capture(c bootstrap.Capture) proxy.Capture {
 	out := proxy.Capture{Transparent: c.Transparent, Application: c.Application, Source: c.Source, Mark: c.Mark,
-		Names: map[string]netip.Addr{}}
+		Uncounted: slices.Clone(c.Uncounted), Names: map[string]netip.Addr{}}
 	maps.Copy(out.Names, c.Names)
 	for _, d := range c.Doors {
 		door := proxy.Door{Listen: d.Listen, Direction: proxy.Outbound, Original: d.Original, HTTPProxy: d.HTTPProxy}

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -261,6 +262,32 @@ func TestProbeFromInside(t *testing.T) {
 		if status, body := p.client.post("/probe", bad); status != http.StatusBadRequest {
 			t.Errorf("probe %.40s: %d %s", bad, status, body)
 		}
+	}
+}
+
+// TestProbeIsNoTraffic holds that a sidecar probes from an address of its own, and that the server does not count whom it is
+// told not to.
+func TestProbeIsNoTraffic(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("loopback has one address here")
+	}
+	_, folder := web(t)
+	p := startPair(t, folder, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(s string) string {
+		return strings.Replace(s, `"version": 1,`, `"version": 1, "capture": {"uncounted": ["127.66.0.0/24"], "prober": "127.66.0.9"},`, 1)
+	})
+	if status, body := p.client.post("/probe", fmt.Sprintf(`{"address": "127.0.0.1:%d"}`, p.port)); status != 200 || !strings.Contains(body, `"http"`) {
+		t.Fatalf("probe: %d %s", status, body)
+	}
+	if status, body := fetch(t, p.url+"x"); status != 200 {
+		t.Fatalf("through the pair: %d %s", status, body)
+	}
+	wantSeries(t, p.server, "1", "oarlock_requests_total", `reporter="destination"`, `security="mutual_tls"`)
+	if _, text := p.server.get("/stats/prometheus"); strings.Contains(text, "oarlock_handshake_failures_total{") {
+		t.Errorf("handshakes of a probe are counted:\n%s", text)
+	}
+	eventually(t, "logged", func() bool { return strings.Contains(p.server.stdout.String(), "GET /x") })
+	if log := p.server.stdout.String(); strings.Count(log, "\n") != 1 {
+		t.Errorf("a probe is logged:\n%s", log)
 	}
 }
 
