@@ -232,7 +232,7 @@ function useCanvas(w: CanvasWants) {
     if (fitted.current === key) return;
     const back = fitted.current === "" && !w.near ? viewports.get(w.scope) : undefined;
     if (back) c.setViewport(back);
-    else c.fit(fitted.current !== "");
+    else c.open(fitted.current !== "");
     fitted.current = key;
   }, [canvas, w.picture, w.shown, w.selection, w.scope, w.near]);
   const picked = w.selection ? keyOf(w.selection.mesh, w.selection.id) : "";

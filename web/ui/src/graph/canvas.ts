@@ -2,10 +2,11 @@
 // the locks. It never lays anything out.
 import cytoscape, { type Core, type EventObject } from "cytoscape";
 import { onColours } from "../shell/theme";
-import { elementsOf, HEIGHT, MANY, stepsBetween, WIDTH, type Element } from "./elements";
+import { CROWD, elementsOf, HEIGHT, MANY, stepsBetween, WIDTH, type Element } from "./elements";
+import { LOCKS } from "../api/types";
 import { drawOverlay } from "./glyphs";
 import { Lines, placeOf } from "./lines";
-import type { DrawnNode, Picture } from "./picture";
+import type { DrawnEdge, DrawnNode, Picture } from "./picture";
 import type { Shown } from "./shown";
 import { colours, stepOf, stylesheet } from "./style";
 import type { Selection } from "../shell/router";
@@ -25,6 +26,9 @@ export interface Happenings {
 }
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif';
+/** The least zoom at which names can be read. */
+const READABLE = 0.48;
+
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export class GraphCanvas {
@@ -35,6 +39,7 @@ export class GraphCanvas {
   private readonly lines = new Lines();
   /** What the canvases of ours show, while the viewport moves. */
   private drawn: Viewport = { zoom: 1, pan: { x: 0, y: 0 } };
+  private ordered: DrawnEdge[] = [];
   private picked = "";
   private hovered = "";
   private readonly ends: (() => void)[] = [];
@@ -47,6 +52,7 @@ export class GraphCanvas {
   private frame = 0;
   private movingUntil = 0;
   private step = 0;
+  private crowd = false;
 
   constructor(
     private readonly host: HTMLElement,
@@ -142,9 +148,12 @@ export class GraphCanvas {
   show(picture: Picture, shown: Shown, selection: Selection | null): void {
     this.picture = picture;
     this.shown = shown;
+    this.ordered = worstFirst(picture, shown);
     const large = picture.edges.length > MANY;
-    if (large !== this.large) {
+    const crowd = picture.edges.length > CROWD;
+    if (large !== this.large || crowd !== this.crowd) {
       this.large = large;
+      this.crowd = crowd;
       this.sheet();
     }
     const next = elementsOf(picture, shown, selection);
@@ -187,7 +196,7 @@ export class GraphCanvas {
 
   private sheet(): void {
     this.step = this.large ? 0 : stepOf(this.cy.zoom());
-    this.cy.style(stylesheet(this.palette, FONT, this.large, this.step));
+    this.cy.style(stylesheet(this.palette, FONT, this.large, this.step, this.crowd));
   }
 
   /** Draws the overlay soon, once for however many wishes. */
@@ -221,7 +230,7 @@ export class GraphCanvas {
     const moving = performance.now() < this.movingUntil;
     const place = (n: DrawnNode) => (moving ? this.cy.getElementById(n.id).position() : n);
     const view = { zoom, x1: -pan.x / zoom, y1: -pan.y / zoom, x2: (width - pan.x) / zoom, y2: (height - pan.y) / zoom, place };
-    drawOverlay(ctx, { picture: this.picture, hidden: this.shown.hidden, dim: this.shown.dim, colours: this.palette, font: FONT }, view);
+    drawOverlay(ctx, { picture: this.picture, ordered: this.ordered, hidden: this.shown.hidden, dim: this.shown.dim, colours: this.palette, font: FONT }, view);
   }
 
   private drawLines(begin: (c: HTMLCanvasElement) => CanvasRenderingContext2D | null): void {
@@ -245,16 +254,34 @@ export class GraphCanvas {
 
   /** Fits what is shown, and grows it to no more than its natural size. */
   fit(animate = false): void {
+    const v = this.fitting();
+    if (!v) return;
+    if (animate && !calm() && !this.large) this.cy.animate(v, { duration: 200 });
+    else this.cy.viewport(v);
+  }
+
+  /** The first look: all of it, or, where that could not be read, what is selected or worst in the middle. */
+  open(animate = false): void {
+    const v = this.fitting();
+    if (!v) return;
+    const worst = this.ordered.find((e) => e.lock !== "locked" && !this.shown.hidden.has(e.id));
+    const at = placeOf(this.picture, this.picked || (worst?.id ?? ""));
+    if (v.zoom >= READABLE || this.picture.nodes.length > 150 || !at) return this.fit(animate);
+    const zoom = READABLE * 1.15;
     const b = extentOf(this.picture, this.shown.hidden);
-    if (!b) return;
+    // No farther than the border of the drawing.
+    const pan = (middle: number, low: number, high: number, room: number) => Math.max(room - 24 - high * zoom, Math.min(24 - low * zoom, room / 2 - middle * zoom));
+    this.cy.viewport({ zoom, pan: { x: b ? pan(at.x, b.x1, b.x2, this.host.clientWidth) : 0, y: b && b.h * zoom > this.host.clientHeight ? pan(at.y, b.y1, b.y2, this.host.clientHeight) : (this.host.clientHeight - 20) / 2 - ((b?.y1 ?? 0) + (b?.h ?? 0) / 2) * zoom } });
+  }
+
+  private fitting(): Viewport | undefined {
+    const b = extentOf(this.picture, this.shown.hidden);
     const width = this.host.clientWidth;
     const height = this.host.clientHeight;
-    if (width === 0 || height === 0) return;
+    if (!b || width === 0 || height === 0) return undefined;
     const edge = Math.min(24, width * 0.04);
     const zoom = Math.max(this.cy.minZoom(), Math.min((width - 2 * edge) / b.w, (height - 2 * edge - 44) / b.h, 1.15));
-    const pan = { x: width / 2 - ((b.x1 + b.x2) / 2) * zoom, y: (height - 20) / 2 - ((b.y1 + b.y2) / 2) * zoom };
-    if (animate && !calm() && !this.large) this.cy.animate({ zoom, pan }, { duration: 200 });
-    else this.cy.viewport({ zoom, pan });
+    return { zoom, pan: { x: width / 2 - ((b.x1 + b.x2) / 2) * zoom, y: (height - 20) / 2 - ((b.y1 + b.y2) / 2) * zoom } };
   }
 
   zoomBy(factor: number): void {
@@ -292,6 +319,12 @@ export class GraphCanvas {
     this.cy.destroy();
     this.host.replaceChildren();
   }
+}
+
+/** The edges in the order in which their locks get room: what matches before what is dimmed, then the worst. */
+function worstFirst(p: Picture, shown: Shown): DrawnEdge[] {
+  const rank = (e: DrawnEdge) => (shown.dim.has(e.id) ? 10 : 0) + LOCKS.indexOf(e.lock) - (e.marker ? 0.5 : 0);
+  return p.edges.map((e) => [rank(e), e] as const).sort((a, b) => a[0] - b[0]).map(([, e]) => e);
 }
 
 /** The rectangle of what is shown; undefined without anything. */

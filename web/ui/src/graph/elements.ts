@@ -17,6 +17,9 @@ export interface Element {
 /** Above so many edges they are no elements: the lines are drawn apart (lines.ts), so that they are there in time. */
 export const MANY = 1200;
 
+/** Above so many edges lines are thinner and fainter, and of locks at one place the worst is drawn. */
+export const CROWD = 250;
+
 export function elementsOf(p: Picture, shown: Shown, selected: Selection | null): Element[] {
   const out: Element[] = [];
   const sel = selected ? `${selected.mesh} ${selected.id}` : "";
@@ -39,6 +42,7 @@ export function elementsOf(p: Picture, shown: Shown, selected: Selection | null)
     });
   }
   if (p.edges.length > MANY) return out;
+  const crowd = p.edges.length > CROWD;
   for (const l of p.links) {
     const a = places.get(l.from);
     const b = places.get(l.to);
@@ -52,7 +56,7 @@ export function elementsOf(p: Picture, shown: Shown, selected: Selection | null)
     const bends = bendsOf(line);
     out.push({
       id: e.id, group: "edges", source: e.from, target: e.to, classes: of(e.id, "edge", e.lock, e.weak && "weak", line.way),
-      data: { w: e.width, cw: bends.weights, cd: bends.distances },
+      data: { w: crowd ? Math.max(1, e.width * 0.55) : e.width, cw: bends.weights, cd: bends.distances },
     });
   }
   return out;

@@ -2,7 +2,7 @@
 // a square of 16, for the canvas and for the SVG export alike.
 import type { Lock } from "../api/types";
 import { LOCK_SHAPES } from "../ui/LockIcon";
-import { HEIGHT, lineOf, lockPlace, WIDTH } from "./elements";
+import { CROWD, HEIGHT, lineOf, lockPlace, WIDTH } from "./elements";
 import type { DrawnEdge, DrawnNode, Picture } from "./picture";
 import type { Colours } from "./style";
 
@@ -34,6 +34,8 @@ function path(d: string): Path2D {
 
 export interface Overlay {
   picture: Picture;
+  /** The edges, worst first. */
+  ordered: readonly DrawnEdge[];
   hidden: ReadonlySet<string>;
   dim: ReadonlySet<string>;
   colours: Colours;
@@ -59,15 +61,23 @@ export function drawOverlay(ctx: CanvasRenderingContext2D, o: Overlay, v: View):
   ctx.lineCap = "round";
   ctx.lineJoin = "round";
   drawBoxNames(ctx, o, v);
-  if (v.zoom >= 0.34) {
-    for (const e of o.picture.edges) {
+  if (v.zoom >= 0.2) {
+    const grow = Math.min(2, Math.max(1, 0.78 / v.zoom));
+    const taken = new Taken(v.zoom);
+    const room = o.ordered.length > CROWD ? 11 : 4;
+    const locks: { e: DrawnEdge; m: { x: number; y: number }; label: boolean }[] = [];
+    // The worst first: where places are taken, it is the one that shows.
+    for (const e of o.ordered) {
       const a = at.get(e.from);
       const b = at.get(e.to);
       if (!a || !b || o.hidden.has(e.id)) continue;
       const m = lockPlace(lineOf(a, b, e.offset));
-      if (!seen(m.x, m.y)) continue;
+      if (!seen(m.x, m.y) || !taken.take(m.x, m.y, room * grow, room * grow)) continue;
+      locks.push({ e, m, label: e.label !== "" && v.zoom >= 0.34 && taken.take(m.x, m.y + 19 * grow, (6 + e.label.length * 5.4) * grow, 9 * grow) });
+    }
+    for (const { e, m, label } of locks) {
       ctx.globalAlpha = o.dim.has(e.id) ? 0.13 : 1;
-      drawLock(ctx, o, e, m, Math.min(1.5, Math.max(1, 0.78 / v.zoom)));
+      drawLock(ctx, o, e, m, grow, label);
     }
   }
   if (v.zoom >= 0.4) {
@@ -79,6 +89,32 @@ export function drawOverlay(ctx: CanvasRenderingContext2D, o: Overlay, v: View):
     }
   }
   ctx.globalAlpha = 1;
+}
+
+/** Which places of the screen have something already, in cells of a few pixels. */
+class Taken {
+  private readonly cells = new Set<number>();
+
+  constructor(private readonly zoom: number) {}
+
+  /** Takes a rectangle around a point, if it is free. */
+  take(x: number, y: number, width: number, height: number): boolean {
+    const cell = 6;
+    const left = Math.floor(((x - width / 2) * this.zoom) / cell);
+    const right = Math.floor(((x + width / 2) * this.zoom) / cell);
+    const top = Math.floor(((y - height / 2) * this.zoom) / cell);
+    const bottom = Math.floor(((y + height / 2) * this.zoom) / cell);
+    const mine: number[] = [];
+    for (let i = left; i <= right; i++) {
+      for (let j = top; j <= bottom; j++) {
+        const key = i * 100_003 + j;
+        if (this.cells.has(key)) return false;
+        mine.push(key);
+      }
+    }
+    for (const key of mine) this.cells.add(key);
+    return true;
+  }
 }
 
 function drawBoxNames(ctx: CanvasRenderingContext2D, o: Overlay, v: View): void {
@@ -93,13 +129,13 @@ function drawBoxNames(ctx: CanvasRenderingContext2D, o: Overlay, v: View): void 
   ctx.globalAlpha = 1;
 }
 
-function drawLock(ctx: CanvasRenderingContext2D, o: Overlay, e: DrawnEdge, m: { x: number; y: number }, grow: number): void {
+function drawLock(ctx: CanvasRenderingContext2D, o: Overlay, e: DrawnEdge, m: { x: number; y: number }, grow: number, label: boolean): void {
   const c = o.colours;
   const { disc, ring, ink } = lockInk(e.lock, c);
   ctx.save();
   ctx.translate(m.x, m.y);
   ctx.scale(grow, grow);
-  if (e.label) drawWords(ctx, o, e.label);
+  if (label) drawWords(ctx, o, e.label);
   if (e.weak) ctx.scale(0.75, 0.75);
   ctx.beginPath();
   ctx.arc(0, 0, 9, 0, 2 * Math.PI);

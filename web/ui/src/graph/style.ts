@@ -36,7 +36,7 @@ const LONG_SIZES = [11, 11.5, 11.5] as const;
 /** The step of a zoom in NAME_SIZES. */
 export const stepOf = (zoom: number): number => (zoom < 0.5 ? 2 : zoom < 0.8 ? 1 : 0);
 
-export function stylesheet(c: Colours, font: string, large: boolean, step = 0): StylesheetJson {
+export function stylesheet(c: Colours, font: string, large: boolean, step = 0, crowd = false): StylesheetJson {
   const style: { selector: string; style: Record<string, unknown> }[] = [
     {
       selector: "node.node",
@@ -73,7 +73,7 @@ export function stylesheet(c: Colours, font: string, large: boolean, step = 0): 
     { selector: "edge.forward", style: { "source-endpoint": "50% 0%", "target-endpoint": "-50% 0%" } },
     { selector: "edge.back", style: { "source-endpoint": "-50% 0%", "target-endpoint": "50% 0%" } },
     { selector: "edge.round", style: { "source-endpoint": "50% 0%", "target-endpoint": "50% 0%" } },
-    { selector: "edge.unknown", style: { "line-opacity": 0.75 } },
+    { selector: "edge.unknown", style: { "line-opacity": crowd ? 0.4 : 0.75 } },
   ];
   for (const [kind, shape] of Object.entries(SHAPES)) style.push({ selector: `node.${kind}`, style: { ...shape } });
   for (const [h, colour] of Object.entries(HEALTH)) style.push({ selector: `node.health-${h}`, style: { "border-color": c[colour] } });
