@@ -31,7 +31,9 @@ const (
 	firstNumber      = 2  // of pods and services; 1 is the HTTP proxy among doors
 	lastNumber       = firstNumber + maxServices - 1
 
-	podRow, appRow, serviceRow = 1, 2, 3
+	proberRow, podRow, appRow, serviceRow = 0, 1, 2, 3
+	// outsideNumber is the prober's that is no pod.
+	outsideNumber = 1
 
 	httpProxyPort = 15001
 	healthPort    = 15021
@@ -102,9 +104,15 @@ func give(numbers map[string]int, key string, last *int) (int, bool) {
 	return 0, false
 }
 
+func (a *addresses) prober(n int) netip.Addr  { return a.at(a.Net, proberRow, n) }
 func (a *addresses) pod(n int) netip.Addr     { return a.at(a.Net, podRow, n) }
 func (a *addresses) app(n int) netip.Addr     { return a.at(a.Net, appRow, n) }
 func (a *addresses) service(n int) netip.Addr { return a.at(a.Net, serviceRow, n) }
+
+// probers are the addresses that prober gives.
+func probers(n network) netip.Prefix {
+	return netip.PrefixFrom(n.prober(0), 24)
+}
 
 // door is the address at which pod p finds service s.
 func (a *addresses) door(p, s int) netip.Addr { return a.at(a.Net+doorNet, p, s) }

@@ -32,6 +32,8 @@ type FabricConfig struct {
 	Domain string
 	// Dir is an existing folder for the files that pods see in place of /etc/resolv.conf and /etc/hosts.
 	Dir string
+	// Prober is an address within Pods besides, for what the engine calls as a prober; absent, there is none.
+	Prober netip.Addr
 	// Names is what pods look up; nil knows no name.
 	Names *Names
 	// Upstream are the DNS servers to ask for every other name, from outside; none answers NXDOMAIN.
@@ -73,6 +75,8 @@ type PodNet struct {
 	Name, Namespace string
 	// IP is within FabricConfig.Pods, and no other pod's.
 	IP netip.Addr
+	// Prober is an address that the pod has besides, for what its sidecar calls as a prober; absent, there is none.
+	Prober netip.Addr `json:",omitzero"`
 	// Capture is what is redirected; the zero value is a pod without a sidecar.
 	Capture Capture
 }

@@ -63,7 +63,7 @@ func NewFabric(config FabricConfig) (_ *Fabric, err error) {
 		return nil, err
 	}
 	f := &Fabric{config: config, gateway: config.Pods.Addr().Next(), pods: map[netip.Addr]*PodNamespace{}}
-	if err := makeBridge(netip.PrefixFrom(f.gateway, config.Pods.Bits())); err != nil {
+	if err := makeBridge(netip.PrefixFrom(f.gateway, config.Pods.Bits()), config.Prober); err != nil {
 		return nil, fmt.Errorf("make fabric: %w", err)
 	}
 	defer func() {
@@ -240,7 +240,7 @@ func (f *Fabric) newPod(n PodNet) (_ *PodNamespace, err error) {
 		if err := setSysctl("ipv4/ip_unprivileged_port_start", "0"); err != nil {
 			f.config.Log.Warn("pod cannot use ports below 1024", "pod", n.Name, "error", err)
 		}
-		return addressPod(netip.PrefixFrom(n.IP, f.config.Pods.Bits()), f.gateway)
+		return addressPod(netip.PrefixFrom(n.IP, f.config.Pods.Bits()), n.Prober, f.gateway)
 	})
 }
 

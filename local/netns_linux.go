@@ -143,7 +143,7 @@ func upLoopback(h *netlink.Handle) error {
 const bridgeName = "oarlock0"
 
 // makeBridge makes the bridge of the pods, with the engine's own address, in the calling thread's network.
-func makeBridge(gateway netip.Prefix) error {
+func makeBridge(gateway netip.Prefix, prober netip.Addr) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return fmt.Errorf("make bridge: %w", err)
@@ -161,13 +161,20 @@ func makeBridge(gateway netip.Prefix) error {
 	if err := h.LinkAdd(bridge); err != nil {
 		return fmt.Errorf("make bridge: %w", err)
 	}
-	return setUp(h, bridge, gateway)
+	return setUp(h, bridge, gateway, prober)
 }
 
-func setUp(h *netlink.Handle, link netlink.Link, addr netip.Prefix) error {
-	ip := &netlink.Addr{IPNet: &net.IPNet{IP: addr.Addr().AsSlice(), Mask: net.CIDRMask(addr.Bits(), 32)}}
-	if err := h.AddrAdd(link, ip); err != nil {
-		return fmt.Errorf("give %s to %s: %w", addr, link.Attrs().Name, err)
+// setUp starts a link with its address and, if that is one, the prober's. Nothing comes from the latter that does not ask
+// for it: it is in no subnet.
+func setUp(h *netlink.Handle, link netlink.Link, addr netip.Prefix, prober netip.Addr) error {
+	for _, a := range []netip.Prefix{addr, netip.PrefixFrom(prober, 32)} {
+		if !a.IsValid() {
+			continue
+		}
+		ip := &netlink.Addr{IPNet: &net.IPNet{IP: a.Addr().AsSlice(), Mask: net.CIDRMask(a.Bits(), 32)}}
+		if err := h.AddrAdd(link, ip); err != nil {
+			return fmt.Errorf("give %s to %s: %w", a, link.Attrs().Name, err)
+		}
 	}
 	if err := h.LinkSetUp(link); err != nil {
 		return fmt.Errorf("start %s: %w", link.Attrs().Name, err)
@@ -233,8 +240,8 @@ func preparePod() error {
 	return upLoopback(h)
 }
 
-// addressPod gives eth0 of the calling thread's network its address and the way out.
-func addressPod(addr netip.Prefix, gateway netip.Addr) error {
+// addressPod gives eth0 of the calling thread's network its addresses and the way out.
+func addressPod(addr netip.Prefix, prober, gateway netip.Addr) error {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
@@ -244,7 +251,7 @@ func addressPod(addr netip.Prefix, gateway netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("find eth0: %w", err)
 	}
-	if err := setUp(h, eth, addr); err != nil {
+	if err := setUp(h, eth, addr, prober); err != nil {
 		return err
 	}
 	if err := h.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Gw: gateway.AsSlice()}); err != nil {

@@ -59,6 +59,9 @@ type machine struct {
 
 // network is where the mesh's addresses come from.
 type network interface {
+	// prober is the address from which the sidecar of pod n tries others, and for outsideNumber a caller that is no pod.
+	// What comes from there is no traffic.
+	prober(n int) netip.Addr
 	// pod is the address of pod n, and app where its application listens; the same where capture tells them apart.
 	pod(n int) netip.Addr
 	app(n int) netip.Addr

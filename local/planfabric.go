@@ -12,6 +12,7 @@ import (
 type fabricNetwork struct{}
 
 func (fabricNetwork) pod(n int) netip.Addr         { return netip.AddrFrom4([4]byte{10, 244, 0, byte(n)}) }
+func (fabricNetwork) prober(n int) netip.Addr      { return netip.AddrFrom4([4]byte{10, 244, 1, byte(n)}) }
 func (f fabricNetwork) app(n int) netip.Addr       { return f.pod(n) }
 func (fabricNetwork) service(n int) netip.Addr     { return netip.AddrFrom4([4]byte{10, 96, 0, byte(n)}) }
 func (fabricNetwork) door(int, int) netip.Addr     { return netip.Addr{} }
@@ -27,6 +28,9 @@ func (p *planner) planNet(pod *planned) {
 			c = Capture{Outbound: true, Inbound: true}
 		}
 		n.Capture = c
+	}
+	if pod.meshed() {
+		n.Prober = p.network.prober(pod.number)
 	}
 	pod.spec.Net = n
 }

@@ -96,11 +96,12 @@ func (p *planner) identity(s *podSpec) *bootstrap.Identity {
 
 // capture lists the doors of the pod.
 func (p *planner) capture(pod *planned) bootstrap.Capture {
+	uncounted, prober := []netip.Prefix{probers(p.network)}, p.network.prober(pod.number)
 	if !p.explicit() {
 		// A gateway's listeners bind by themselves, and nothing is redirected to it.
-		return bootstrap.Capture{Transparent: !pod.w.Router, Mark: CaptureMark}
+		return bootstrap.Capture{Transparent: !pod.w.Router, Mark: CaptureMark, Uncounted: uncounted, Prober: prober}
 	}
-	c := bootstrap.Capture{Application: pod.spec.AppAddr, Source: p.network.pod(pod.number), Names: p.names(pod)}
+	c := bootstrap.Capture{Application: pod.spec.AppAddr, Source: p.network.pod(pod.number), Names: p.names(pod), Uncounted: uncounted, Prober: prober}
 	ip := p.network.pod(pod.number)
 	for _, port := range p.inboundPorts(pod) {
 		at := netip.AddrPortFrom(ip, uint16(port))

@@ -60,7 +60,7 @@ func (e *engine) openFabric() (err error) {
 		return errors.Join(err, in.outside.Close())
 	}
 	resolv, _ := os.ReadFile("/etc/resolv.conf")
-	in.fabric, err = NewFabric(FabricConfig{Dir: dir, Names: in.names, Upstream: Nameservers(string(resolv)), Outside: in.outside, Log: e.log})
+	in.fabric, err = NewFabric(FabricConfig{Dir: dir, Prober: fabricNetwork{}.prober(outsideNumber), Names: in.names, Upstream: Nameservers(string(resolv)), Outside: in.outside, Log: e.log})
 	if err != nil {
 		return errors.Join(err, in.outside.Close())
 	}
@@ -333,21 +333,34 @@ func (e *engine) tellControl(ctx context.Context, w io.Writer) {
 	}
 }
 
-// Dial connects to HOST:PORT in the network of the mesh's pods, as a caller outside of the mesh. HOST is an address.
+// Dial connects to HOST:PORT in the network of the mesh's pods, as a caller outside of the mesh. HOST is an address. It is for
+// probes: the pods' sidecars carry the connection as any other, and do not count it as traffic.
 func (c *Client) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var config engineConfig
 	if err := readJSON(c.paths.config(), &config); err != nil {
 		return nil, err
 	}
 	if config.Capture != CaptureTransparent {
-		var d net.Dialer
-		return d.DialContext(ctx, network, address)
+		return c.dialAsProber(ctx, network, address)
 	}
 	conn, err := c.dialInside(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s in mesh %s: %w", address, c.paths.Name, err)
 	}
 	return conn, nil
+}
+
+// dialAsProber binds the mesh's prober where the address is one of loopback, as pods' are: others cannot be reached from it.
+func (c *Client) dialAsProber(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	var numbers addresses
+	if err := readJSON(c.paths.addresses(), &numbers); err != nil {
+		return nil, err
+	}
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().IsLoopback() && numbers.Version == addressesVersion {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(numbers.prober(outsideNumber), 0))
+	}
+	return d.DialContext(ctx, network, address)
 }
 
 func (c *Client) dialInside(ctx context.Context, address string) (net.Conn, error) {
@@ -392,7 +405,8 @@ func notRunning(err error) error {
 
 // serveDial answers a request of dialInside.
 func (e *engine) serveDial(ctx context.Context, c *net.UnixConn, address string) {
-	d := net.Dialer{Timeout: outsideDialTimeout}
+	prober := net.TCPAddrFromAddrPort(netip.AddrPortFrom(fabricNetwork{}.prober(outsideNumber), 0))
+	d := net.Dialer{Timeout: outsideDialTimeout, LocalAddr: prober}
 	conn, err := d.DialContext(ctx, "tcp", address)
 	var resp execResponse
 	var rights []byte
