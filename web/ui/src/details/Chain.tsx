@@ -43,5 +43,6 @@ export function Chain({ mesh, explanation: x }: { mesh: string; explanation: Exp
 }
 
 function sentence(text: string): string {
-  return text ? text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".") : "";
+  const begin = /^[a-z][A-Z]/.test(text) ? text.charAt(0) : text.charAt(0).toUpperCase(); // mTLS stays
+  return text ? begin + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".") : "";
 }

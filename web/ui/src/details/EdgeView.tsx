@@ -35,7 +35,7 @@ function Shown({ mesh, details: d, readOnly, refetch }: { mesh: string; details:
       <DrawerHead icon={<LockIcon lock={e.lock} size={19} />} title={edgeName(e)} sub={<Ends mesh={mesh} details={d} />}>
         <p className="reason">
           <LockTag lock={e.lock} />
-          {e.observed && e.observed.known > 0 && attempts(e.observed) > 0 && <span className="tag number">{percent(e.observed.mtls)} mTLS</span>}
+          {e.observed && e.lock !== "broken" && e.observed.known > 0 && attempts(e.observed) > 0 && <span className="tag number">{percent(e.observed.mtls)} mTLS</span>}
           {e.weak && <span className="tag" title="only a wide declaration, such as a Sidecar's egress, says that this is called">not sure to be called</span>}
         </p>
         {e.reason && <p className="reason-text">{capital(e.reason)}</p>}
@@ -79,7 +79,7 @@ function Ends({ mesh, details: { client, server } }: { mesh: string; details: Ed
 }
 
 function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?)]$/.test(text) ? "" : ".");
+  return (/^[a-z][A-Z]/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1)) + (/[.!?)]$/.test(text) ? "" : ".");
 }
 
 /** That the verdict is a new one, and how far it is. */

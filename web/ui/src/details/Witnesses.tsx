@@ -83,7 +83,7 @@ export function ObservedSection({ observed: o }: { observed: Observed | null }) 
           o.failures > 0 && ["Handshakes", <span className="number bad">{rate(o.failures)} fail ({percent(o.failures / attempts(o))} of attempts)</span>],
           lost > 0 && ["Lost", <span className="number bad">{rate(lost)} never reached the server’s sidecar</span>],
           o.p50 !== undefined && ["Latency", <Latency o={o} />],
-          ["Bytes", <span className="number">{bytes(o.received)} in, {bytes(o.sent)} out</span>],
+          o.received + o.sent > 0 && ["Bytes", <span className="number">{bytes(o.received)} in, {bytes(o.sent)} out</span>],
           ["Security", <span>{o.known === 0 ? "not known" : `${percent(o.mtls)} mutual TLS`}{o.known > 0 && o.known < 1 ? ` of the ${percent(o.known)} that is known` : ""}</span>],
           ["Reported", <span>{reporterWords(o.reporters)}</span>],
           !!o.policies?.length && ["Policy", <List of={o.policies} />],
