@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -17,9 +16,10 @@ import (
 // Bounds of pictures.
 const (
 	pictureAge = time.Second
-	maxWindows = 8               // pictures of different windows that are kept
-	maxStarts  = 4               // windows that begin with a change, looked at for one picture
-	flowsTime  = 5 * time.Second // how long the store may take for one picture
+	pendingAge = 250 * time.Millisecond // while somebody waits for what a change does
+	maxWindows = 8                      // pictures of different windows that are kept
+	maxStarts  = 4                      // windows that begin with a change, looked at for one picture
+	flowsTime  = 5 * time.Second        // how long the store may take for one picture
 )
 
 // noStore is the trouble of a mesh without a store of observations.
@@ -48,6 +48,7 @@ type pictureMark struct {
 // picture is the mesh with what the three witnesses say. It is shared, and nobody changes it.
 type picture struct {
 	window time.Duration
+	made   time.Time
 	now    *Now
 	graph  *graph.Graph
 	shape  *api.Graph // in its JSON shape, without a layout
@@ -57,10 +58,14 @@ type picture struct {
 	edges  map[string]*api.Edge
 }
 
-// get gives a picture that is at most a second old, and of the newest mesh.
+// get gives a picture that is at most a second old, and of the newest mesh. While nothing can be said of a changed edge, it is
+// looked at more often, for someone waits for that.
 func (v *views) get(ctx context.Context, window time.Duration) (*picture, error) {
 	version := v.api.opt.Mesh.Now().version()
-	one, err := v.pictures.get(ctx, window, func(p *picture) bool { return p.mark.version == version },
+	fresh := func(p *picture) bool {
+		return p.mark.version == version && (p.mark.pending == 0 || time.Since(p.made) < pendingAge)
+	}
+	one, err := v.pictures.get(ctx, window, fresh,
 		func(ctx context.Context) (*picture, error) { return v.make(ctx, window), nil })
 	if err != nil {
 		return nil, wrong(503, "look at mesh: %w", err)
@@ -89,7 +94,7 @@ func (v *views) observed(ctx context.Context, window time.Duration) (*metrics.Ob
 
 func (v *views) make(ctx context.Context, window time.Duration) *picture {
 	n := v.api.opt.Mesh.Now()
-	p := &picture{window: window, now: n, graph: graph.Build(n.Declared()), nodes: map[string]*api.GraphNode{}, edges: map[string]*api.Edge{}}
+	p := &picture{window: window, made: time.Now(), now: n, graph: graph.Build(n.Declared()), nodes: map[string]*api.GraphNode{}, edges: map[string]*api.Edge{}}
 	proofs, generation := v.api.proofs.all()
 	w := graph.Witnesses{Now: time.Now(), Proofs: proofs, Changed: v.api.tracker.within(time.Now(), window)}
 	group := errgroup.Group{}
@@ -122,15 +127,32 @@ func (v *views) make(ctx context.Context, window time.Duration) *picture {
 	return p
 }
 
-// starts are observations since changes, newest start first: of many changes, several share one.
+// starts are observations since changes, the newest start first: of many changes, several share one.
 type starts struct {
-	mu   sync.Mutex
-	list []start
+	interval time.Duration // of the store
+	mu       sync.Mutex
+	list     []start
 }
 
 type start struct {
 	at   time.Time
 	seen *metrics.Observation
+}
+
+// Of a window the store counts from the last scrape before it, which may have been before a change: a window that is to
+// have nothing of what was before begins an interval after it.
+const (
+	startGrain = 100 * time.Millisecond
+	startSlack = 50 * time.Millisecond // that a scrape takes
+)
+
+// after is when a window may begin that has nothing of what was before a change.
+func (s *starts) after(since time.Time) time.Time {
+	at := since.Truncate(startGrain)
+	if at.Before(since) {
+		at = at.Add(startGrain)
+	}
+	return at.Add(s.interval + startSlack)
 }
 
 // of gives the observation that begins soonest after a change, nil where there is none.
@@ -139,27 +161,29 @@ func (s *starts) of(since time.Time) *metrics.Observation {
 		return nil
 	}
 	for _, one := range slices.Backward(s.list) { // oldest first
-		if !one.at.Before(since) {
+		if !one.at.Before(s.after(since)) {
 			return one.seen
 		}
 	}
 	return nil
 }
 
-// sinceChanges looks at what was observed since each change, in few windows. One that is shorter than two intervals of the
-// store would be widened, over what was before the change, and is left out.
+// sinceChanges looks at what was observed since each change, in few windows.
 func (v *views) sinceChanges(ctx context.Context, group *errgroup.Group, changed map[string]graph.Changed) *starts {
 	out := &starts{}
 	flows := v.api.opt.Flows
 	if flows == nil || len(changed) == 0 {
 		return out
 	}
-	now, least := time.Now(), 2*flows.Health(ctx).Interval
-	for _, at := range someStarts(changed, now.Add(-least)) {
+	now := time.Now()
+	out.interval = flows.Health(ctx).Interval
+	for _, at := range out.some(changed, now.Add(-out.interval-startSlack)) {
 		group.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, flowsTime)
 			defer cancel()
-			if seen, err := flows.Flows(ctx, metrics.Window{End: now, Length: now.Sub(at)}); err == nil {
+			// A window shorter than two intervals would be widened at its start; it may end a little later than now.
+			length := max(now.Sub(at), 2*out.interval)
+			if seen, err := flows.Flows(ctx, metrics.Window{End: at.Add(length), Length: length}); err == nil {
 				v.api.ledger.clean(seen)
 				out.mu.Lock()
 				defer out.mu.Unlock()
@@ -172,24 +196,15 @@ func (v *views) sinceChanges(ctx context.Context, group *errgroup.Group, changed
 	return out
 }
 
-// someStarts picks the times from which to look: the newest changes one by one, to the half second, and one for all before.
-func someStarts(changed map[string]graph.Changed, latest time.Time) []time.Time {
-	const grain = 500 * time.Millisecond
+// some picks the times from which to look: the newest changes one by one, and one for all before.
+func (s *starts) some(changed map[string]graph.Changed, latest time.Time) []time.Time {
 	var out []time.Time
 	for _, c := range changed {
-		if c.Since.IsZero() || c.Since.After(latest) {
-			continue
+		if at := s.after(c.Since); !c.Since.IsZero() && !at.After(latest) {
+			out = append(out, at)
 		}
-		at := c.Since.Truncate(grain)
-		if at.Before(c.Since) {
-			at = at.Add(grain)
-		}
-		if at.After(latest) {
-			at = c.Since
-		}
-		out = append(out, at)
 	}
-	slices.SortFunc(out, func(a, b time.Time) int { return cmp.Or(b.Compare(a)) })
+	slices.SortFunc(out, func(a, b time.Time) int { return b.Compare(a) })
 	out = slices.Compact(out)
 	return out[:min(len(out), maxStarts)]
 }
