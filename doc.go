@@ -9,7 +9,8 @@
 //	yamldir    reads, watches and writes a directory of manifests
 //	resolve    pure: what TLS will this connection get, and why
 //	change     an intent ("this namespace takes mTLS only") to the fewest changes of objects
-//	graph      who calls whom, as far as the manifests say, with the verdict on each edge
+//	plan       what a change would break, open, mend and lock
+//	graph      the three witnesses on each edge, declared, observed and proven; its lock, and where to draw it
 //	casefile   a mesh and the verdicts expected of it, as one text file; `oarlock test` runs them
 //	probe      out-of-band handshakes: what a server really takes, whose certificate it shows
 //
@@ -18,7 +19,9 @@
 //	ca         the authority of one trust domain: issue, bundle, rotate
 //	xds        a snapshot to Envoy's resources; the ADS server that gives each sidecar what changed
 //	control    wires one control plane and owns its lifetime
-//	api        the types of its JSON API, and a client
+//	telemetry  what traffic did: a store that scrapes the sidecars, or any Prometheus
+//	web        its JSON API, event stream and audit log, and the dashboard
+//	api        the types of that API, and a client
 //	local      runs pods as processes of this machine: capture, restarts, probes, logs
 //
 // And a sidecar beside every workload enforces it:
@@ -49,7 +52,8 @@
 //
 // In a running mesh, control does the reading. xds turns the new Snapshot into resources, and pushes to each sidecar those
 // that differ from what it has. There xdsclient translates them and proxy swaps its configuration whole; only then are
-// they acknowledged. The next connection meets the new policy, and accesslog and metrics tell what became of it.
+// they acknowledged. The next connection meets the new policy, and accesslog and metrics tell what became of it. telemetry
+// reads that back, probe tries for itself, graph puts both beside the verdict, and web closes the lock, or opens it.
 //
 // Edits go the other way. `oarlock mtls require NAMESPACE` states an intent. change looks at the Snapshot and at what
 // resolve says about it, and computes as few mesh.Changes as will do. manifest turns them into edits of the text that
