@@ -51,7 +51,6 @@ function Frame() {
       </a>
       <Header meshes={meshes.data} />
       <main id="main" tabIndex={-1}>
-        {error && meshes.data && <Offline error={error} />}
         {!meshes.data ? (
           error ? (
             <Failure what="the meshes" error={error} retry={meshes.refetch} />
@@ -73,6 +72,7 @@ function Frame() {
           </Guard>
         </Drawer>
       )}
+      {error && meshes.data && <Offline error={error} />}
       <div className="bottom">
         <Nav />
       </div>
@@ -127,8 +127,13 @@ function Shown({ here, meshes }: { here: Route; meshes: NonNullable<ReturnType<t
   );
 }
 
+/** It lies over the view: nothing moves when it comes and goes. */
 function Offline({ error }: { error: ApiError }) {
-  return <Notice tone="warning">{error.status === 0 ? "The dashboard's server gives no answer: this is how things were before." : error.message}</Notice>;
+  return (
+    <div className="frame-notice">
+      <Notice tone="warning">{error.status === 0 ? "The dashboard's server gives no answer: this is how things were before." : error.message}</Notice>
+    </div>
+  );
 }
 
 /** Says changes to those who do not see them. */

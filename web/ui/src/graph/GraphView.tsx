@@ -1,7 +1,7 @@
 // The graph view: what is drawn, by what filter, and what can be done with it. Everything that it shows is in the URL.
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { ApiError } from "../api/client";
-import { useEach } from "../api/resource";
+import { refresh, useEach } from "../api/resource";
 import type { Graph } from "../api/types";
 import { navigate, useParam, useRoute, type Selection } from "../shell/router";
 import type { ViewProps } from "../shell/views";
@@ -15,7 +15,7 @@ import { HoverCard } from "./HoverCard";
 import { Counts, Notices } from "./Notices";
 import { groupName, keyOf, LABELS, pictureOf, type DrawnNode, type Label, type Picture } from "./picture";
 import { shownOf } from "./shown";
-import { Toolbar, type Actions } from "./Toolbar";
+import { Near, Toolbar, type Actions } from "./Toolbar";
 import "./graph.css";
 
 /** How often to look even if no event comes, in milliseconds. */
@@ -33,7 +33,7 @@ export default function GraphView({ mesh, meshes, window }: ViewProps) {
   const error = answers.find((a) => a.error)?.error;
   const away = meshes.filter((m) => m.problem && (mesh === null || m.name === mesh)).map((m) => `${m.name}: ${m.problem}`);
   if (names.length === 0) return <Empty title="No mesh answers" icon="graph" children={away.join("; ")} />;
-  if (kept.length === 0) return error ? <Failure what="the graph" error={error} retry={() => location.reload()} /> : <Skeleton />;
+  if (kept.length === 0) return error ? <Failure what="the graph" error={error} retry={() => refresh()} /> : <Skeleton />;
   return <Loaded graphs={kept} error={error} away={away} scope={mesh ?? ""} />;
 }
 
@@ -97,7 +97,8 @@ function Loaded({ graphs, error, away, scope }: LoadedProps) {
   const nothing = picture.nodes.length === 0;
   return (
     <div className="graph">
-      <Toolbar q={q} mode={mode} label={label} error={compiled.error} matches={shown.matches} near={near} hops={hops === "2" ? 2 : 1} picture={picture} shown={shown} actions={actions} listed={listed} setListed={setListed} />
+      <h1 className="hidden">Graph of {actions.name}</h1>
+      <Toolbar q={q} mode={mode} label={label} error={compiled.error} matches={shown.matches} picture={picture} shown={shown} actions={actions} listed={listed} setListed={setListed} />
       <div className="graph-stage">
         <GraphList picture={picture} shown={shown} selection={here.selection} open={listed} setOpen={setListed} onReveal={(k) => canvas.current?.reveal(k)} actions={actions} />
         <div className="graph-host" ref={host} role="img" aria-label={`Graph of ${picture.nodes.length} nodes and ${picture.edges.length} edges. The list beside it has the same.`} />
@@ -118,6 +119,7 @@ function Loaded({ graphs, error, away, scope }: LoadedProps) {
             </Empty>
           </div>
         )}
+        {near && <Near near={near} hops={hops === "2" ? 2 : 1} picture={picture} actions={actions} />}
         <Notices graphs={graphs} error={error} away={away} />
         <Counts picture={picture} q={q} mode={mode} actions={actions} />
         {hover && <HoverCard hover={hover} picture={picture} />}

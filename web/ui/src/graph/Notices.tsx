@@ -12,7 +12,7 @@ export function Notices({ graphs, error, away }: { graphs: readonly { mesh: stri
   const many = graphs.length > 1;
   return (
     <div className="graph-notices">
-      {error && <Notice tone="warning">The graph is as it was at the last answer. Since then: {error.message}</Notice>}
+      {error && error.status !== 0 && <Notice tone="warning">The graph is as it was at the last answer. Since then: {error.message}</Notice>}
       {away.map((a) => (
         <Notice key={a} tone="warning">
           Not drawn: {a}

@@ -34,8 +34,6 @@ interface Props {
   label: Label;
   error?: ExpressionError;
   matches: number;
-  near: string;
-  hops: number;
   picture: Picture;
   shown: Shown;
   actions: Actions;
@@ -62,7 +60,6 @@ export function Toolbar(p: Props) {
           );
         })}
       </div>
-      {p.near && <Near near={p.near} hops={p.hops} picture={p.picture} actions={p.actions} />}
       <div className="graph-tools-end">
         {(collapsed || expanded) && (
           <button className="button button-small" onClick={p.actions.expandAll}>
@@ -160,7 +157,8 @@ function Find({ q, mode, error, matches, actions }: Props) {
   );
 }
 
-function Near({ near, hops, picture, actions }: { near: string; hops: number; picture: Picture; actions: Actions }) {
+/** Says that only a neighbourhood is drawn. It lies over the graph: nothing moves for it. */
+export function Near({ near, hops, picture, actions }: { near: string; hops: number; picture: Picture; actions: Actions }) {
   const name = picture.nodes.find((n) => n.id === near)?.node.name;
   return (
     <span className="graph-near">

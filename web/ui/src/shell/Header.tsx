@@ -121,6 +121,7 @@ function Connection() {
   const evidence = useSignal(here.mesh ? evidenceOf(here.mesh) : nobody);
   const age = evidence && !Number.isNaN(evidence.newest) ? performance.now() - evidence.newest : NaN;
   const old = age > 15_000;
+  // Small ages of a live mesh stand beside the word, older ones take its place.
   let word: string = c.state;
   if (c.state === "live" && here.mesh && evidence && Number.isNaN(age)) word = "no evidence";
   else if (c.state === "live" && old) word = `${span(age)} old`;
@@ -135,6 +136,7 @@ function Connection() {
         <>
           <i className={`dot dot-${tone}`} />
           <span className="connection-word">{word}</span>
+          {word === "live" && !Number.isNaN(age) && <span className="connection-age faint">{span(age)}</span>}
         </>
       }
     >
