@@ -15,21 +15,22 @@ import (
 
 func newDemoCommand(a *app) *cobra.Command {
 	f := &upFlags{}
+	var noOpen bool
 	cmd := &cobra.Command{
 		Use:   "demo [EXAMPLE]",
 		Short: "Run an example mesh in the foreground; Ctrl-C removes everything",
 		Long: `Run an example mesh in the foreground, with traffic between its services, and
-show its verdicts and three things to try. Ctrl-C removes everything; so does the
-end of this process in whatever way.
+show its verdicts and three things to try. On a desktop its dashboard opens in the
+browser. Ctrl-C removes everything; so does the end of this process in whatever way.
 
 EXAMPLE is bookinfo (the default), backyards, challenges or foo-bar, or one of
 them with -current at its end, for the policies of today's Istio.`,
 		Args:              atMost(1),
-		RunE:              func(cmd *cobra.Command, args []string) error { return runDemo(a, cmd, f, args) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runDemo(cmd, &upRun{app: a, flags: f, noOpen: noOpen}, args) },
 		ValidArgsFunction: cobra.FixedCompletions(examples.Names(), cobra.ShellCompDirectiveNoFileComp),
 	}
 	cmd.Flags().StringVar(&f.name, "name", "", "call the mesh `NAME`")
-	cmd.Flags().Bool("no-open", false, "open no browser; this version opens none anyway")
+	cmd.Flags().BoolVar(&noOpen, "no-open", false, "open no browser")
 	f.addTo(cmd)
 	return cmd
 }
@@ -37,7 +38,8 @@ them with -current at its end, for the policies of today's Istio.`,
 // demoFolder is where the manifests of a demo are, in the mesh's folder: they go with it.
 const demoFolder = "manifests"
 
-func runDemo(a *app, cmd *cobra.Command, f *upFlags, args []string) error {
+func runDemo(cmd *cobra.Command, u *upRun, args []string) error {
+	a, f := u.app, u.flags
 	example := "bookinfo"
 	if len(args) == 1 {
 		example = args[0]
@@ -51,7 +53,7 @@ func runDemo(a *app, cmd *cobra.Command, f *upFlags, args []string) error {
 	if err := a.upAlone(f); err != nil {
 		return err
 	}
-	u := &upRun{app: a, flags: f, name: f.name, demo: example}
+	u.name, u.demo = f.name, example
 	if u.name == "" {
 		u.name = mesh.HumanName([]byte("demo " + example))
 	}

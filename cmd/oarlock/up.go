@@ -113,7 +113,8 @@ type upRun struct {
 	name   string
 	demo   string // the example; "" is up
 
-	owned bool // this process started the mesh, and takes it down
+	noOpen bool // open no browser
+	owned  bool // this process started the mesh, and takes it down
 }
 
 func (u *upRun) run(ctx context.Context) error {
@@ -362,7 +363,24 @@ func (u *upRun) show(ctx context.Context, m *runningMesh, s *api.Status) error {
 	for _, line := range u.tries(s) {
 		fmt.Fprintf(a.stdout, "  %s\n", clean(line))
 	}
+	u.board(ctx, m)
 	return a.stdout.Flush()
+}
+
+// board prints the link to the dashboard. A demo opens it too, where there is a desktop.
+func (u *upRun) board(ctx context.Context, m *runningMesh) {
+	link := boardLink(m.controlState())
+	if link == "" {
+		return
+	}
+	fmt.Fprintf(u.app.stdout, "\nDashboard, for nobody else:\n  %s\n", link)
+	opener := desktopOpener()
+	if u.demo == "" || u.noOpen || opener == "" || !u.owned {
+		return
+	}
+	if err := openLink(ctx, opener, link); err != nil {
+		u.app.note("oarlock: open dashboard: %v", err)
+	}
 }
 
 // verdicts prints the table of tls-check. Conflicts are part of what a demo shows.
