@@ -24,7 +24,7 @@ import (
 
 // A browser is a real Chromium with one page.
 type browser struct {
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context
 
 	mu       sync.Mutex
@@ -43,7 +43,7 @@ var wide, narrow = screen{width: 1280, height: 800}, screen{width: 390, height: 
 
 // newBrowser starts Chromium until the test ends. A page that complains on its console, or asks another host for
 // anything, fails the test.
-func newBrowser(t *testing.T, s screen) *browser {
+func newBrowser(t testing.TB, s screen) *browser {
 	t.Helper()
 	meshtest.Require(t, "chromium", "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
