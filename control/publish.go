@@ -38,6 +38,7 @@ func (p *Plane) runs(r *mesh.Running) {
 	p.mu.Lock()
 	p.running = r
 	p.mu.Unlock()
+	p.tell() // whoever has heard of a pod may ask for it, before the sidecars hear of it
 	p.publish()
 	p.tell()
 }

@@ -155,6 +155,10 @@ func (a *API) edge(r *http.Request) (any, error) {
 	}
 	e := p.edges[r.FormValue("id")]
 	if e == nil {
+		if e, from, to := a.views.drawings.edge(r.FormValue("id")); e != nil { // several in one
+			return &api.EdgeDetails{Head: head("EdgeDetails"), Edge: *e, Client: *from, Server: *to, Log: []api.LogLine{},
+				LogNote: "this stands for several edges; open the groups at its ends to see each", Certificates: []api.Certificate{}}, nil
+		}
 		return nil, wrong(http.StatusNotFound, "find edge %.200q: there is none of that ID now", r.FormValue("id"))
 	}
 	out := &api.EdgeDetails{Head: head("EdgeDetails"), Edge: *e, Client: *p.node(e.From), Server: *p.node(e.To)}
@@ -253,7 +257,7 @@ func (a *API) certificatesOf(ctx context.Context, pods []*mesh.Pod) []api.Certif
 	return out
 }
 
-// nodeDetails is GET /v1/node.
+// node is GET /v1/node.
 func (a *API) node(r *http.Request) (any, error) {
 	window, err := windowOf(r)
 	if err != nil {
@@ -265,20 +269,18 @@ func (a *API) node(r *http.Request) (any, error) {
 	}
 	n := p.nodes[r.FormValue("id")]
 	if n == nil {
+		if n, g := a.views.drawings.node(r.FormValue("id")); n != nil { // several in one
+			out := emptyNode(n)
+			out.LogNote = "this stands for several; open the group to see each"
+			linkNode(out, g)
+			return out, nil
+		}
 		return nil, wrong(http.StatusNotFound, "find node %.200q: there is none of that ID now", r.FormValue("id"))
 	}
 	pods := a.podsOf(p, n.ID)
-	out := &api.NodeDetails{Head: head("NodeDetails"), Node: *n, Ports: []api.PortRow{}, In: []api.Edge{}, Out: []api.Edge{}, Rules: []api.Rule{},
-		Objects: []api.ObjectEntry{}, Pods: podShapes(pods), Problems: []api.Problem{}}
-	for i := range p.shape.Edges {
-		e := &p.shape.Edges[i]
-		if e.To == n.ID || slices.Contains(n.Endpoints, e.To) {
-			out.In = append(out.In, *e)
-		}
-		if e.From == n.ID {
-			out.Out = append(out.Out, *e)
-		}
-	}
+	out := emptyNode(n)
+	out.Pods = podShapes(pods)
+	linkNode(out, p.shape)
 	about := subject(p, n)
 	out.Ports = about.ports(p)
 	out.Rules = about.rules()
@@ -288,6 +290,30 @@ func (a *API) node(r *http.Request) (any, error) {
 	out.Log, out.LogNote = a.nodeLog(r.Context(), p, pods)
 	out.Certificates = a.certificatesOf(r.Context(), pods)
 	return out, nil
+}
+
+func emptyNode(n *api.GraphNode) *api.NodeDetails {
+	return &api.NodeDetails{Head: head("NodeDetails"), Node: *n, Ports: []api.PortRow{}, In: []api.Edge{}, Out: []api.Edge{}, Rules: []api.Rule{},
+		Objects: []api.ObjectEntry{}, Pods: []api.Pod{}, Certificates: []api.Certificate{}, Problems: []api.Problem{}, Log: []api.LogLine{}}
+}
+
+// linkNode adds the edges that begin and end at a node; what ends at a service ends at the workloads behind it.
+func linkNode(out *api.NodeDetails, g *api.Graph) {
+	behind := map[string]bool{out.Node.ID: true}
+	for i := range g.Nodes {
+		if slices.Contains(g.Nodes[i].Endpoints, out.Node.ID) {
+			behind[g.Nodes[i].ID] = true
+		}
+	}
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		if behind[e.To] {
+			out.In = append(out.In, *e)
+		}
+		if e.From == out.Node.ID {
+			out.Out = append(out.Out, *e)
+		}
+	}
 }
 
 // subjectOf is a node with what it stands for in the manifests.

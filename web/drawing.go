@@ -67,6 +67,43 @@ func (d *drawings) shape(ctx context.Context, p *picture, namespaces, expand []s
 	return one.shape, nil
 }
 
+// edge finds an edge of a drawing in which groups are single nodes, with its ends; nil where no drawing has it.
+func (d *drawings) edge(id string) (e *api.Edge, from, to *api.GraphNode) {
+	for _, g := range d.recent() {
+		i := slices.IndexFunc(g.Edges, func(e api.Edge) bool { return e.ID == id })
+		if i >= 0 {
+			return &g.Edges[i], nodeIn(g, g.Edges[i].From), nodeIn(g, g.Edges[i].To)
+		}
+	}
+	return nil, nil, nil
+}
+
+// node finds a node of a drawing, with the drawing; nil where none has it.
+func (d *drawings) node(id string) (*api.GraphNode, *api.Graph) {
+	for _, g := range d.recent() {
+		if i := slices.IndexFunc(g.Nodes, func(n api.GraphNode) bool { return n.ID == id }); i >= 0 {
+			return &g.Nodes[i], g
+		}
+	}
+	return nil, nil
+}
+
+func nodeIn(g *api.Graph, id string) *api.GraphNode {
+	if i := slices.IndexFunc(g.Nodes, func(n api.GraphNode) bool { return n.ID == id }); i >= 0 {
+		return &g.Nodes[i]
+	}
+	return &api.GraphNode{ID: id, Kind: "namespace", Name: id}
+}
+
+// recent are the drawings that are kept, the newest first.
+func (d *drawings) recent() []*api.Graph {
+	var out []*api.Graph
+	for _, one := range d.shapes.all() {
+		out = append(out, one.shape)
+	}
+	return out
+}
+
 // layout draws a part, with its nodes where they were.
 func (d *drawings) layout(part string, g *graph.Graph) *api.Layout {
 	d.mu.Lock()

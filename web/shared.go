@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -85,4 +86,26 @@ func (s *shared[K, V]) trim(key K) {
 		}
 		delete(s.answers, oldest)
 	}
+}
+
+// all are the answers that are kept, the newest first.
+func (s *shared[K, V]) all() []V {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var done []*sharing[V]
+	for _, one := range s.answers {
+		select {
+		case <-one.done:
+			if one.err == nil {
+				done = append(done, one)
+			}
+		default:
+		}
+	}
+	slices.SortFunc(done, func(a, b *sharing[V]) int { return b.begun.Compare(a.begun) })
+	out := make([]V, len(done))
+	for i, one := range done {
+		out[i] = one.value
+	}
+	return out
 }
