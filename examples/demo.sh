@@ -76,6 +76,20 @@ carries() {
 	fail "no request of $1 to $2 is seen with security $3"
 }
 
+# locks POD SERVICE LOCK waits until the edge from one to the other has that lock.
+locks() {
+	local tries
+	for ((tries = 0; tries < 100; tries++)); do
+		shown=$(oarlock edges --fail-on never)
+		if grep -Eq -- "^$1\..* $2\..* $3( |$)" <<<"$shown"; then
+			return
+		fi
+		sleep 0.1
+	done
+	printf '%s\n' "$shown"
+	fail "the edge from $1 to $2 does not show as $3"
+}
+
 # failed POD says how many requests of a caller were not answered with 2xx.
 failures='^istio_requests_total.*reporter="source".*response_code="[^2]'
 failed() { series "$1" "$failures" | awk '{ n += $NF } END { print n + 0 }' || true; }
@@ -95,6 +109,11 @@ carries catalog-v1 movies mutual_tls
 carries bookings-v1 analytics mutual_tls
 carries bookings-v1 notifications mutual_tls
 carries bookings-v1 payments mutual_tls
+
+say "The same as locks: what is declared, what was seen, what was proven by trying. The dashboard draws them."
+locks frontpage-v1 bookings locked
+locks bookings-v1 payments locked
+run oarlock edges
 
 say "Bookings' sidecar tells who called: an identity from a certificate, not an address."
 shown=$(series bookings-v1 '^istio_requests_total.*reporter="destination"')
@@ -130,6 +149,11 @@ run oarlock tls-check frontpage-v1.backyards-demo bookings
 run oarlock probe bookings.backyards-demo:8080 --alpn istio,none --expect DISABLE
 carries frontpage-v1 bookings none
 carries frontpage-v1 catalog mutual_tls
+
+say "Its lock is open, and the others stay closed."
+locks frontpage-v1 bookings open
+locks frontpage-v1 catalog locked
+run oarlock edges --fail-on never
 
 say "Its access log: where TLS had a server name (the last field but one), there is none now."
 echo "$ oarlock logs deploy/bookings-v1 -n backyards-demo -c istio-proxy | grep 'inbound|8080' | tail -n 1"
