@@ -105,7 +105,7 @@ function Body({ mesh, wish, title, titleId, onClose, onApplied, onUndo }: BodyPr
         </h2>
         {(made ?? a)?.name && (
           <p className="soft">
-            {made ? title : "as"} <b className="mono">{(made ?? a)?.name}</b> in mesh <span className="mono">{mesh}</span>
+            {made ? `${title}, as` : "as"} <b className="mono">{(made ?? a)?.name}</b> in mesh <span className="mono">{mesh}</span>
           </p>
         )}
         <button type="button" className="button-plain change-close" aria-label="Close" title="Close (Esc)" onClick={onClose}>

@@ -14,8 +14,6 @@ interface Props {
   mode: string;
   /** The mode is of this very resource; else it is inherited, and there is nothing to unset. */
   own: boolean;
-  /** Icons alone, for rows. */
-  small?: boolean;
 }
 
 /** The dialect of a mesh, "" until it is known. */
@@ -23,14 +21,14 @@ export function useDialect(mesh: string): string {
   return useMeshes().data?.meshes.find((m) => m.name === mesh)?.status?.dialect ?? "";
 }
 
-export function ModeControl({ mesh, resource, mode, own, small }: Props) {
+export function ModeControl({ mesh, resource, mode, own }: Props) {
   const [wish, setWish] = useState<Wish | null>(null);
   const dialect = useDialect(mesh);
   const now = verbOf(mode);
   const pressed = (v: Verb) => (v === "unset" ? !own : own && v === now);
   return (
     <>
-      <div className={small ? "mode-control mode-control-small" : "mode-control"} role="group" aria-label={`Mode of ${resourceWords(resource)}`}>
+      <div className="mode-control" role="group" aria-label={`Mode of ${resourceWords(resource)}`}>
         {VERBS.map((v) => {
           const word = modeOf(v, dialect);
           const on = pressed(v);
@@ -39,6 +37,7 @@ export function ModeControl({ mesh, resource, mode, own, small }: Props) {
             <button
               key={v}
               type="button"
+              data-verb={v}
               aria-pressed={on}
               className={inherited ? "mode-inherited" : undefined}
               title={`${word}: ${modeMeans(word)}${inherited ? " (inherited)" : ""}`}

@@ -68,17 +68,17 @@ function Tree({ mesh, graph, rules, meshRule, readOnly }: { mesh: string; graph:
       </div>
       {shown ? (
         <div className="modes-table" role="region" aria-label="Modes of mesh, namespaces and services" tabIndex={-1}>
-          <table className={readOnly ? "modes-rows modes-read" : "modes-rows"}>
-            <thead>
-              <tr>
-                <th>Scope</th>
-                <th>Mode in force</th>
-                <th>Decided by</th>
-                <th>Locks</th>
-                {!readOnly && <th>Set</th>}
+          <table role="table" className={readOnly ? "modes-rows modes-read" : "modes-rows"}>
+            <thead role="rowgroup">
+              <tr role="row">
+                <th role="columnheader">Scope</th>
+                <th role="columnheader">Mode in force</th>
+                <th role="columnheader">Decided by</th>
+                <th role="columnheader">Locks</th>
+                {!readOnly && <th role="columnheader">Set</th>}
               </tr>
             </thead>
-            <tbody>{rows}</tbody>
+            <tbody role="rowgroup">{rows}</tbody>
           </table>
         </div>
       ) : (
@@ -99,8 +99,8 @@ const icons = { mesh: "graph", namespace: "legend", service: "overview", workloa
 function ModeRow({ mesh, row: r, depth, readOnly, open, toggle }: { mesh: string; row: Row; depth: number; readOnly: boolean; open?: boolean; toggle: () => void }) {
   const name = r.kind === "mesh" ? "The whole mesh" : r.name;
   return (
-    <tr className={`modes-row modes-${r.kind} modes-depth-${depth}`}>
-      <th scope="row">
+    <tr role="row" className={`modes-row modes-${r.kind} modes-depth-${depth}`}>
+      <th scope="row" role="rowheader">
         <span className="modes-name">
           {open === undefined ? (
             <span className="modes-gap" />
@@ -114,7 +114,7 @@ function ModeRow({ mesh, row: r, depth, readOnly, open, toggle }: { mesh: string
           <span className="hidden">{r.kind}</span>
         </span>
       </th>
-      <td className="modes-mode">
+      <td role="cell" className="modes-mode">
         <ModeTag mode={r.mode} />
         {r.effective && (
           <span className="tag" title="what its ports and workloads have in common is another than this scope says">
@@ -122,13 +122,13 @@ function ModeRow({ mesh, row: r, depth, readOnly, open, toggle }: { mesh: string
           </span>
         )}
       </td>
-      <td className="modes-from">
+      <td role="cell" className="modes-from">
         <Decided mesh={mesh} row={r} />
       </td>
-      <td className="modes-locks">
+      <td role="cell" className="modes-locks">
         <LockCounts locks={r.locks} />
       </td>
-      {!readOnly && <td className="modes-set">{r.resource && <ModeControl mesh={mesh} resource={r.resource} mode={r.mode} own={r.own} />}</td>}
+      {!readOnly && <td role="cell" className="modes-set">{r.resource && <ModeControl mesh={mesh} resource={r.resource} mode={r.mode} own={r.own} />}</td>}
     </tr>
   );
 }
@@ -159,8 +159,8 @@ function Ports({ mesh, row, depth, readOnly }: { mesh: string; row: Row; depth: 
   const span = readOnly ? 4 : 5;
   if (!ports) {
     return (
-      <tr className={`modes-row modes-depth-${depth}`}>
-        <td colSpan={span} className="faint modes-wait">
+      <tr role="row" className={`modes-row modes-depth-${depth}`}>
+        <td role="cell" colSpan={span} className="faint modes-wait">
           {answer.error ? `Its ports are not known: ${answer.error.message}` : "…"}
         </td>
       </tr>
@@ -168,8 +168,8 @@ function Ports({ mesh, row, depth, readOnly }: { mesh: string; row: Row; depth: 
   }
   if (ports.length === 0) {
     return (
-      <tr className={`modes-row modes-depth-${depth}`}>
-        <td colSpan={span} className="faint modes-wait">
+      <tr role="row" className={`modes-row modes-depth-${depth}`}>
+        <td role="cell" colSpan={span} className="faint modes-wait">
           It has no ports.
         </td>
       </tr>
@@ -182,8 +182,8 @@ function Port({ mesh, port: p, row, depth, readOnly }: { mesh: string; port: Por
   const own = row.policies.find((r) => r.resource === p.resource);
   const udp = p.protocol === "UDP";
   return (
-    <tr className={`modes-row modes-port modes-depth-${depth}`}>
-      <th scope="row">
+    <tr role="row" className={`modes-row modes-port modes-depth-${depth}`}>
+      <th scope="row" role="rowheader">
         <span className="modes-name">
           <span className="modes-gap" />
           <span className="hidden">{resourceWords(p.resource)}</span>
@@ -191,10 +191,10 @@ function Port({ mesh, port: p, row, depth, readOnly }: { mesh: string; port: Por
           {p.name && <span className="faint">{p.name}</span>}
         </span>
       </th>
-      <td className="modes-mode">
+      <td role="cell" className="modes-mode">
         <ModeTag mode={udp || p.server === "none" ? "" : p.server} />
       </td>
-      <td className="modes-from">
+      <td role="cell" className="modes-from">
         {udp ? (
           <span className="faint">UDP is not captured</span>
         ) : own && p.policy ? (
@@ -203,10 +203,10 @@ function Port({ mesh, port: p, row, depth, readOnly }: { mesh: string; port: Por
           <span className="faint">{own || !same(p.server, row.mode) ? "decided for its workloads" : row.own ? "inherited from the service" : `inherited from ${row.from === "mesh" ? "the mesh" : row.from}`}</span>
         )}
       </td>
-      <td className="modes-locks">
+      <td role="cell" className="modes-locks">
         <LockCounts locks={p.locks} />
       </td>
-      {!readOnly && <td className="modes-set">{!udp && <ModeControl mesh={mesh} resource={p.resource} mode={own?.mtlsMode ?? p.server} own={!!own} />}</td>}
+      {!readOnly && <td role="cell" className="modes-set">{!udp && <ModeControl mesh={mesh} resource={p.resource} mode={own?.mtlsMode ?? p.server} own={!!own} />}</td>}
     </tr>
   );
 }

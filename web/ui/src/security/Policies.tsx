@@ -101,7 +101,7 @@ function NewFile({ mesh, objects }: { mesh: string; objects: readonly ObjectEntr
           onSubmit={(e) => {
             e.preventDefault();
             close();
-            navigate({ query: { file: name, line: "1", new: t.id, ns: namespace, q: null, kind: null } });
+            navigate({ query: { file: name, line: "1", new: exists ? null : t.id, ns: exists ? null : namespace, q: null, kind: null } });
           }}
         >
           <label>

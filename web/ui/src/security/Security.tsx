@@ -80,7 +80,7 @@ function Unsaved({ mesh }: { mesh: string }) {
     <p className="unsaved">
       <Icon name="warning" size={13} /> not saved:{" "}
       {list.map((d) => (
-        <Link key={d.name} className="mono" to={{ query: { file: d.name, line: "1" } }}>
+        <Link key={d.name} className="mono" to={{ query: { file: d.name, line: "1", ...(d.fresh ? { new: "draft" } : {}) } }}>
           {shortPath(d.name)}
         </Link>
       ))}

@@ -8,6 +8,8 @@ export interface Draft {
   /** What it was made from: the file as it was read, "" for a new one. */
   base: string;
   hash: string;
+  /** There is no such file yet. */
+  fresh: boolean;
 }
 
 const all = new Signal<readonly Draft[]>([]);

@@ -45,9 +45,9 @@ const theme = EditorView.theme({
   ".cm-button": { border: "1px solid var(--line)", borderRadius: "4px", backgroundImage: "none", backgroundColor: "var(--surface)", color: "var(--text)" },
   ".cm-searchMatch": { backgroundColor: "color-mix(in srgb, var(--warning) 30%, transparent)" },
   "&.cm-merge-b .cm-changedLine, .cm-inlineChangedLine": { backgroundColor: "var(--good-ground)" },
-  "&.cm-merge-b .cm-changedText": { background: "color-mix(in srgb, var(--good) 28%, transparent)" },
+  "&.cm-merge-b .cm-changedText": { background: "color-mix(in srgb, var(--good) 20%, transparent)" },
   ".cm-deletedChunk": { backgroundColor: "var(--error-ground)", paddingLeft: "6px" },
-  ".cm-deletedChunk .cm-deletedText": { background: "color-mix(in srgb, var(--error) 28%, transparent)" },
+  ".cm-deletedChunk .cm-deletedText": { background: "color-mix(in srgb, var(--error) 20%, transparent)" },
   "&.cm-merge-b .cm-changedLineGutter": { background: "var(--good)" },
 });
 
@@ -71,6 +71,18 @@ function complete(c: CompletionContext): CompletionResult | null {
     options: list.map((o, i) => ({ label: o.label, apply: o.insert, info: o.doc, type: o.kind === "key" ? "property" : "constant", boost: -i })),
     validFor: /^[\w."*/]*$/,
   };
+}
+
+/** A new line as deep as the one before, and deeper after a key without a value. */
+function newline(view: EditorView): boolean {
+  const { from, to } = view.state.selection.main;
+  if (view.state.readOnly) return false;
+  const line = view.state.doc.lineAt(from);
+  const before = line.text.slice(0, from - line.from);
+  const lead = /^\s*(?:-\s+)*/.exec(before)?.[0].replaceAll("-", " ") ?? "";
+  const insert = "\n" + lead + (/:\s*$/.test(before) && !/^\s*#/.test(before) ? "  " : "");
+  view.dispatch({ changes: { from, to, insert }, selection: EditorSelection.cursor(from + insert.length), scrollIntoView: true, userEvent: "input" });
+  return true;
 }
 
 /** What the key at the pointer does. */
@@ -150,6 +162,7 @@ export function CodeEditor({ text, saved, compare, line, jump, readOnly, problem
           parts.current.diff.of([]),
           keymap.of([
             { key: "Mod-s", preventDefault: true, run: () => (hooks.current.onSave(), true) },
+            { key: "Enter", run: newline },
             ...closeBracketsKeymap,
             ...defaultKeymap,
             ...searchKeymap,

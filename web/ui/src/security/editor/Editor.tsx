@@ -26,11 +26,11 @@ interface Props {
 
 export default function Editor(props: Props) {
   const { mesh, file, template } = props;
-  const answer = useMesh(mesh, "file", { name: file }, 5000);
+  // A file that is to be written is not asked for: there is none.
+  const answer = useMesh(template ? null : mesh, "file", { name: file }, 5000);
   const missing = answer.error?.status === 404;
-  const draft = draftOf(mesh, file);
+  if (template || (missing && draftOf(mesh, file))) return <Sheet key="new" {...props} found={null} refetch={answer.refetch} />;
   if (answer.data && !missing) return <Sheet key="there" {...props} found={answer.data} refetch={answer.refetch} />;
-  if (missing && (template || draft)) return <Sheet key="new" {...props} found={null} refetch={answer.refetch} />;
   if (missing) {
     return (
       <Empty title="There is no such file" icon="docs">
@@ -77,9 +77,9 @@ function Sheet({ mesh, file, line: wanted, template, namespace, readOnly, found,
     if (stale && !dirty && found) setNow({ text: found.text, base: found.text, hash: found.hash });
   }, [stale, dirty, found]);
   useEffect(() => {
-    if (dirty) keepDraft({ mesh, name: file, ...now });
+    if (dirty) keepDraft({ mesh, name: file, fresh: !found, ...now });
     else dropDraft(mesh, file);
-  }, [mesh, file, now, dirty]);
+  }, [mesh, file, now, dirty, found]);
   useEffect(() => setJump((j) => ({ line: wanted, n: j.n + 1 })), [wanted]);
 
   const go = (line: number) => {
@@ -94,8 +94,13 @@ function Sheet({ mesh, file, line: wanted, template, namespace, readOnly, found,
     dropDraft(mesh, file);
     setNow((t) => ({ ...t, base: t.text }));
     setCompare(false);
-    refetch();
-  }, [mesh, file, refetch]);
+    if (found) refetch();
+  }, [mesh, file, found, refetch]);
+
+  const close = () => {
+    setWish(null);
+    if (template && !dirty) navigate({ query: { new: null, ns: null } }, { replace: true }); // it is there now
+  };
 
   if (found?.secret) {
     return (
@@ -166,7 +171,7 @@ function Sheet({ mesh, file, line: wanted, template, namespace, readOnly, found,
           )}
         </aside>
       </div>
-      {wish && <ChangeDialog mesh={mesh} wish={wish} onClose={() => setWish(null)} onApplied={applied} />}
+      {wish && <ChangeDialog mesh={mesh} wish={wish} onClose={close} onApplied={applied} />}
     </>
   );
 }
