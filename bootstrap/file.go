@@ -28,6 +28,9 @@ type File struct {
 	Log     Log               `json:"log"`
 	// Drain is how long a stop waits for what is under way, default 5s; Go's notation, as are all durations here.
 	Drain Duration `json:"drain,omitempty"`
+	// Concurrency is how many processors the sidecar uses at most, 0 all there are; absent, two. It takes more than one only
+	// while it needs them. GOMAXPROCS in the environment wins.
+	Concurrency *int `json:"concurrency,omitempty"`
 }
 
 // Node says who the sidecar is.

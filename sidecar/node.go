@@ -35,6 +35,8 @@ func check(f *bootstrap.File) error {
 		return configError("read bootstrap: xds needs node.id, or node.pod, node.namespace and node.ip")
 	case f.Drain < 0:
 		return configError("read bootstrap: drain is negative")
+	case f.Concurrency != nil && *f.Concurrency < 0:
+		return configError("read bootstrap: concurrency is negative")
 	}
 	if err := checkIdentity(f.Identity); err != nil {
 		return err

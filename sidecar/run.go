@@ -29,6 +29,9 @@ type Options struct {
 	Log *slog.Logger
 	// Stdout is where /dev/stdout of the mesh's accessLogFile leads, unless the file names another; default os.Stdout.
 	Stdout io.Writer
+	// Procs is how many processors there are to choose from, for a process that is nothing but this sidecar: what [Tune]
+	// returns. It then uses one, and more when it needs them, as far as the file allows. 0 leaves them alone.
+	Procs int
 }
 
 // ConfigError is a bootstrap file with which a sidecar cannot run, whatever happens later. A command ends with status 2.

@@ -1,8 +1,13 @@
 package sidecar
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"os/signal"
 	"syscall"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,4 +55,55 @@ func markControl(mark int) func(network, address string, c syscall.RawConn) erro
 		}
 		return err
 	}
+}
+
+// useAlarm rings each time that the process has taken some more processor time, so that an idle one is never woken to be
+// asked how idle it is.
+type useAlarm struct {
+	c  chan os.Signal
+	id int32 // the kernel's
+}
+
+// sigevent is struct sigevent, with room for the 64 bytes that the kernel reads whatever the size of a pointer.
+type sigevent struct {
+	value  uintptr
+	signal int32
+	notify int32 // 0 is a signal to the process
+	_      [52]byte
+}
+
+// newUseAlarm makes an alarm that rings after each d of processor time.
+func newUseAlarm(d time.Duration) (*useAlarm, error) {
+	a := &useAlarm{c: make(chan os.Signal, 1)}
+	signal.Notify(a.c, unix.SIGVTALRM) // which nobody else uses, and which ends a process that does not expect it
+	event := sigevent{signal: int32(unix.SIGVTALRM)}
+	_, _, fail := syscall.Syscall(unix.SYS_TIMER_CREATE, unix.CLOCK_PROCESS_CPUTIME_ID, uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&a.id)))
+	if fail != 0 {
+		signal.Ignore(unix.SIGVTALRM)
+		return nil, fmt.Errorf("make alarm for processor time: %w", fail)
+	}
+	a.every(d)
+	return a, nil
+}
+
+// every sets after how much processor time the alarm rings; 0 never.
+func (a *useAlarm) every(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	spec := unix.ItimerSpec{Interval: t, Value: t}
+	syscall.Syscall6(unix.SYS_TIMER_SETTIME, uintptr(a.id), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
+}
+
+// close ends it. A signal that is under way still is ignored.
+func (a *useAlarm) close() {
+	syscall.Syscall(unix.SYS_TIMER_DELETE, uintptr(a.id), 0, 0)
+	signal.Ignore(unix.SIGVTALRM)
+}
+
+// timeTaken is the processor time of the process until now.
+func timeTaken() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
 }

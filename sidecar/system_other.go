@@ -5,7 +5,9 @@ package sidecar
 import (
 	"errors"
 	"net"
+	"os"
 	"syscall"
+	"time"
 )
 
 // listenUnix makes the socket; its mode is set right after.
@@ -21,3 +23,15 @@ func markControl(mark int) func(network, address string, c syscall.RawConn) erro
 	}
 	return func(string, string, syscall.RawConn) error { return errors.New("capture.mark needs Linux") }
 }
+
+// useAlarm is Linux's.
+type useAlarm struct{ c chan os.Signal }
+
+func newUseAlarm(time.Duration) (*useAlarm, error) {
+	return nil, errors.New("an alarm for processor time needs Linux")
+}
+
+func (*useAlarm) every(time.Duration) {}
+func (*useAlarm) close()              {}
+
+func timeTaken() time.Duration { return 0 }

@@ -1,24 +1,11 @@
 package sidecar
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
-
-// maxProcs bounds the processors that are used, since the runtime keeps memory for each: a sidecar is one of many.
-const maxProcs = 4
-
-// Tune sets Go's runtime up for a process that is one of many on a machine: a command calls it first. GOMAXPROCS in the
-// environment wins. The collector is left as it is: requests allocate next to nothing, so that GOGC from 50 to 400 made no
-// difference in processor time, while 400 took a quarter more memory under new connections.
-func Tune() {
-	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) > maxProcs {
-		runtime.GOMAXPROCS(maxProcs)
-	}
-}
 
 // settle gives back what the start needed and the run does not.
 func settle() { debug.FreeOSMemory() }
@@ -40,9 +27,10 @@ func collectEarly() bool {
 	return live < now && live < goal && now-live > (goal-live)/collectShare
 }
 
-// settleWhenQuiet collects after configurations have come, and gives memory back after connections have come, when for a while none does. A handshake leaves much to
-// collect, and where nothing is allocated after it the collector does not run for two minutes: an idle connection with
-// mutual TLS would cost 30 KB instead of 20.
+// settleWhenQuiet collects after configurations have come, and gives memory back after connections have come, when for a
+// while none does; processors as well, and takes them when they are needed. A handshake leaves much to collect, and where
+// nothing is allocated after it the collector does not run for two minutes: an idle connection with mutual TLS would cost
+// 30 KB instead of 20.
 func (s *sidecar) settleWhenQuiet() {
 	stop, done := make(chan struct{}), make(chan struct{})
 	s.closers = append(s.closers, func() error {
@@ -50,8 +38,10 @@ func (s *sidecar) settleWhenQuiet() {
 		<-done
 		return nil
 	})
+	a := adapt(mostProcs(s.file, s.opt.Procs), s.log)
 	go func() {
 		defer close(done)
+		defer a.close()
 		tick := time.NewTicker(quietTime)
 		defer tick.Stop()
 		var q quiet
@@ -60,7 +50,10 @@ func (s *sidecar) settleWhenQuiet() {
 			select {
 			case <-stop:
 				return
+			case <-a.C():
+				a.rung(useNow())
 			case <-tick.C:
+				a.look(useNow())
 				now := s.config.Load()
 				switch {
 				case q.due(s.proxy.Load().Accepted()):

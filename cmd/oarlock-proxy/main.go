@@ -16,7 +16,6 @@ import (
 )
 
 func main() {
-	sidecar.Tune()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -62,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, "oarlock-proxy: parse flags: want --bootstrap FILE and nothing else\ntry: oarlock-proxy --help\n")
 		return exitUsage
 	}
-	err := sidecar.RunFile(ctx, *file, sidecar.Options{Version: moduleVersion(), Stdout: stdout})
+	err := sidecar.RunFile(ctx, *file, sidecar.Options{Version: moduleVersion(), Stdout: stdout, Procs: sidecar.Tune()})
 	if err == nil {
 		return exitOK
 	}

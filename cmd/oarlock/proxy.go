@@ -35,11 +35,10 @@ func runProxy(cmd *cobra.Command, file string) error {
 	if file == "" {
 		return usage(errors.New("run proxy: --bootstrap FILE is missing"), "oarlock proxy --help")
 	}
-	sidecars.Tune()
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	defer stop()
-	err := sidecars.RunFile(ctx, file, sidecars.Options{Version: moduleVersion()})
+	err := sidecars.RunFile(ctx, file, sidecars.Options{Version: moduleVersion(), Procs: sidecars.Tune()})
 	if wrong := (*sidecars.ConfigError)(nil); errors.As(err, &wrong) {
 		return usage(err, "")
 	}
