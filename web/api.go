@@ -148,6 +148,11 @@ func (a *API) route() {
 				a.refuse(w, r, err)
 				return
 			}
+			if text, ok := v.(ready); ok {
+				w.Header().Set("Content-Type", contentJSON)
+				_, _ = w.Write(text)
+				return
+			}
 			reply(w, http.StatusOK, v)
 		})
 	}

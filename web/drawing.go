@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -34,7 +35,11 @@ type drawingKey struct {
 type drawing struct {
 	of    *picture
 	shape *api.Graph
+	text  ready // shape in JSON, for all who ask
 }
+
+// ready is an answer that is JSON already.
+type ready []byte
 
 func newDrawings() *drawings {
 	return &drawings{shapes: newShared[drawingKey, *drawing](mostWindow, maxDrawings), last: map[string]*graph.Layout{}}
@@ -42,7 +47,7 @@ func newDrawings() *drawings {
 
 // shape is the graph of a picture, or what of it touches some namespaces. Of a large one, groups that expand does not name
 // are one node each; "*" names all.
-func (d *drawings) shape(ctx context.Context, p *picture, namespaces, expand []string, layout bool) (*api.Graph, error) {
+func (d *drawings) shape(ctx context.Context, p *picture, namespaces, expand []string, layout bool) (ready, error) {
 	slices.Sort(namespaces)
 	slices.Sort(expand)
 	key := drawingKey{p.window, strings.Join(namespaces, "\n") + "\n\n" + strings.Join(expand, "\n"), layout}
@@ -59,12 +64,13 @@ func (d *drawings) shape(ctx context.Context, p *picture, namespaces, expand []s
 		if layout {
 			out.Layout = d.layout(key.part, g)
 		}
-		return &drawing{p, out}, nil
+		text, err := json.Marshal(out)
+		return &drawing{p, out, append(text, '\n')}, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return one.shape, nil
+	return one.text, nil
 }
 
 // edge finds an edge of a drawing in which groups are single nodes, with its ends; nil where no drawing has it.

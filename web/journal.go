@@ -217,7 +217,7 @@ func (j *journal) trim() {
 }
 
 // announce says that files were just written, and who did. Where the mesh has taken them already, the change gets its
-// author now.
+// author now, and a copy of it comes back.
 func (j *journal) announce(a *announcement) (amended *entry, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -228,7 +228,8 @@ func (j *journal) announce(a *announcement) (amended *entry, err error) {
 		if e.Who == whoFiles && a.covers(e.Diffs) {
 			e.Who, e.User, e.What = a.who, a.user, cmp.Or(a.what, e.What)
 			e.Steps = a.steps
-			return e, j.write(&record{By: &author{Name: e.Name, Who: e.Who, User: e.User, What: e.What}})
+			c := *e
+			return &c, j.write(&record{By: &author{Name: e.Name, Who: e.Who, User: e.User, What: e.What}})
 		}
 	}
 	j.announced = slices.DeleteFunc(j.announced, func(o *announcement) bool { return a.at.Sub(o.at) > announcedFor })
@@ -287,7 +288,8 @@ func (a *announcement) matches(files map[string][]byte) bool {
 	return true
 }
 
-// add names a change and writes it down. A name is by content; where it is taken, it gets another.
+// add names a change and writes it down: e is the journal's from then on, but for its name. A name is by content; where it is
+// taken, the change gets another.
 func (j *journal) add(e *entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

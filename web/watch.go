@@ -116,10 +116,11 @@ func (a *API) compare(ctx context.Context, before, n *Now) {
 
 // record writes a change down and tells it.
 func (a *API) record(e *entry) {
+	what, who := e.What, e.Who // an author may come later, from another goroutine
 	if err := a.journal.add(e); err != nil {
-		a.log.Error("a change is not in the audit log", "change", e.Name, "what", e.What, "error", err)
+		a.log.Error("a change is not in the audit log", "change", e.Name, "what", what, "error", err)
 	}
-	a.log.Info("mesh changed", "change", e.Name, "what", e.What, "who", e.Who)
+	a.log.Info("mesh changed", "change", e.Name, "what", what, "who", who)
 	a.events.add(api.Event{Type: eventChange, Change: e.Name, Snapshot: e.Snapshot})
 }
 
