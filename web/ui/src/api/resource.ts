@@ -35,7 +35,8 @@ class Resource {
 
   watch(f: () => void, poll: number): () => void {
     this.watchers.set(f, poll);
-    if (!this.answer.data && !this.answer.loading) this.ask();
+    // What was kept while nobody looked may have changed since.
+    if (!this.answer.loading && !(this.answer.data !== undefined && performance.now() - this.answer.at < gap)) this.ask();
     else this.schedule();
     return () => {
       this.watchers.delete(f);

@@ -42,7 +42,8 @@ export function ModeControl({ mesh, resource, mode, own }: Props) {
               className={inherited ? "mode-inherited" : undefined}
               title={`${word}: ${modeMeans(word)}${inherited ? " (inherited)" : ""}`}
               onClick={() => {
-                if (!on) setWish({ kind: "mtls", verb: v, resource });
+                // A mode that is set already may have left clients in conflict: the dialog offers to mend them.
+                if (!on || v !== "unset") setWish({ kind: "mtls", verb: v, resource });
               }}
             >
               <ModeIcon mode={word} size={13} />
