@@ -11,21 +11,26 @@ import (
 const (
 	NodeWidth, NodeHeight = 156.0, 40.0 // of a node's box
 
-	wideGap   = 124.0 // between callers and services: room for a lock and its label
-	narrowGap = 36.0  // between a service and its workloads
-	rowPitch  = 72.0
-	boxPad    = 22.0
-	boxHead   = 34.0 // for the name of a namespace
-	boxGapX   = 96.0
-	boxGapY   = 36.0
-	margin    = 24.0
+	wideGap = 104.0 // between callers and services: room for a lock and its label
+	rowUnit = 24.0
+	boxPad  = 22.0
+	boxHead = 34.0 // for the name of a namespace
+	boxGapX = 72.0
+	boxGapY = 36.0
+	margin  = 24.0
 )
 
-// maxRows is how many nodes stand in one column before it is broken, and maxPairs how many columns of services a namespace
-// has before ranks share columns.
+// pitch is how many rows a node takes in its pile, and minGap how many at least are free below a pile.
 const (
-	maxRows  = 24
-	maxPairs = 8
+	pitch  = 2
+	minGap = 1
+)
+
+// maxRows is the height of a column in rows before it is broken, and maxDepth how many columns a namespace has before ranks
+// share them.
+const (
+	maxRows  = 72
+	maxDepth = 8
 )
 
 // Point is a place in a drawing, in pixels from its top left.
@@ -47,10 +52,10 @@ type Layout struct {
 	origin map[string]Point // of groups
 }
 
-// cell is a node's place in its group. Even columns are those of workloads, odd ones of services; rows count by halves.
+// cell is a node's place in its group.
 type cell struct {
-	group     string
-	col, half int
+	group    string
+	col, row int
 }
 
 // The groups of what stands in no namespace.
@@ -76,15 +81,15 @@ func groupOf(n *Node) string {
 func (n *Node) drawn() bool { return n.Kind != NodeNamespace || n.Members > 0 }
 
 // x is the left side of a column, counted from the first.
-func x(col int) float64 {
-	const pair = NodeWidth + wideGap + NodeWidth + narrowGap
-	pairs, odd := col/2, col%2
-	return float64(pairs)*pair + float64(odd)*(NodeWidth+wideGap)
-}
+func x(col int) float64 { return float64(col) * (NodeWidth + wideGap) }
 
-// Layout draws callers left of what they call: ranks are columns, services stand left of their workloads, and namespaces are
+// y is the top of a row, counted from the first.
+func y(row int) float64 { return float64(row) * rowUnit }
+
+// Layout draws callers left of what they call: ranks are columns, workloads stand beneath their service, and namespaces are
 // boxes that do not overlap. What last has stays where it was, unless something has grown into it; what is new goes where
-// there is room beside its neighbours. Where last is nil, or the two have little in common, everything is laid out anew. The same graph and the same last give the same layout.
+// there is room beside its neighbours. Where last is nil, or the two have little in common, everything is laid out anew. The
+// same graph and the same last give the same layout.
 func (g *Graph) Layout(last *Layout) *Layout {
 	d := newDrawing(g)
 	if !d.stays(last) {
@@ -114,26 +119,24 @@ type drawing struct {
 type spot struct {
 	id     string
 	group  *group
-	even   bool    // stands in an even column
+	pile   *pile
 	in     []*spot // left neighbours, of all groups
 	out    []*spot
 	placed bool
 	cell
-	rank int
-	want float64
 }
 
 // group is what is laid out together: the nodes of a namespace.
 type group struct {
 	name  string
 	box   bool
-	plain bool // ranks are not paired: the nodes stand for groups
 	spots []*spot
+	piles []*pile
 	first Point // its top left corner
 	rect  size
 
-	col0, half0 int // the first column and half row in use, where first is
-	seeded      bool
+	col0, row0 int // the first column and row in use, where first is
+	seeded     bool
 }
 
 type size struct{ w, h float64 }
@@ -151,7 +154,7 @@ func newDrawing(g *Graph) *drawing {
 			grp = &group{name: name, box: name != groupLeft && name != groupRight && n.Kind != NodeNamespace}
 			d.groups[name] = grp
 		}
-		s := &spot{id: n.ID, group: grp, even: n.Kind != NodeService && n.Kind != NodeEgress}
+		s := &spot{id: n.ID, group: grp}
 		d.of[n.ID], grp.spots, d.spots = s, append(grp.spots, s), append(d.spots, s)
 	}
 	d.names = slices.Sorted(maps.Keys(d.groups))
@@ -172,6 +175,8 @@ func newDrawing(g *Graph) *drawing {
 	for i := range g.Edges {
 		link(g.Edges[i].From, g.Edges[i].To)
 	}
+	d.pileUp(g)
+	d.link()
 	return d
 }
 
@@ -191,17 +196,17 @@ func (d *drawing) stays(last *Layout) bool {
 
 // measure gives a group its size.
 func (g *group) measure() {
-	maxCol, maxHalf := math.MinInt, math.MinInt
+	maxCol, maxRow := math.MinInt, math.MinInt
 	if !g.seeded {
-		g.col0, g.half0 = math.MaxInt, math.MaxInt
+		g.col0, g.row0 = math.MaxInt, math.MaxInt
 		for _, s := range g.spots {
-			g.col0, g.half0 = min(g.col0, s.col), min(g.half0, s.half)
+			g.col0, g.row0 = min(g.col0, s.col), min(g.row0, s.row)
 		}
 	}
 	for _, s := range g.spots {
-		maxCol, maxHalf = max(maxCol, s.col), max(maxHalf, s.half)
+		maxCol, maxRow = max(maxCol, s.col), max(maxRow, s.row)
 	}
-	g.rect = size{x(maxCol) - x(g.col0) + NodeWidth, float64(maxHalf-g.half0)/2*rowPitch + NodeHeight}
+	g.rect = size{x(maxCol-g.col0) + NodeWidth, y(maxRow-g.row0) + NodeHeight}
 	if g.box {
 		g.rect.w += 2 * boxPad
 		g.rect.h += boxHead + boxPad
@@ -210,7 +215,7 @@ func (g *group) measure() {
 
 // middle is where a spot of the group is drawn.
 func (g *group) middle(s *spot) Point {
-	p := Point{g.first.X + x(s.col) - x(g.col0) + NodeWidth/2, g.first.Y + float64(s.half-g.half0)/2*rowPitch + NodeHeight/2}
+	p := Point{g.first.X + x(s.col-g.col0) + NodeWidth/2, g.first.Y + y(s.row-g.row0) + NodeHeight/2}
 	if g.box {
 		p.X += boxPad
 		p.Y += boxHead
@@ -223,7 +228,7 @@ func (d *drawing) layout() *Layout {
 	for _, name := range d.names {
 		g := d.groups[name]
 		// Where the first column and row are is part of the origin, so that a node that goes does not move the others.
-		out.origin[name] = Point{g.first.X - x(g.col0), g.first.Y - float64(g.half0)/2*rowPitch}
+		out.origin[name] = Point{g.first.X - x(g.col0), g.first.Y - y(g.row0)}
 		if g.box {
 			out.Boxes = append(out.Boxes, Box{name, g.first.X, g.first.Y, g.rect.w, g.rect.h})
 		}
@@ -239,12 +244,12 @@ func (d *drawing) layout() *Layout {
 // seed puts the group's nodes back into their last cells, and gives how many had one.
 func (g *group) seed(last *Layout) int {
 	n := 0
-	g.col0, g.half0 = math.MaxInt, math.MaxInt
+	g.col0, g.row0 = math.MaxInt, math.MaxInt
 	for _, s := range g.spots {
 		c, ok := last.cells[s.id]
 		if ok = ok && c.group == g.name; ok {
 			s.cell, s.placed = c, true
-			g.col0, g.half0 = min(g.col0, c.col), min(g.half0, c.half)
+			g.col0, g.row0 = min(g.col0, c.col), min(g.row0, c.row)
 			n++
 		}
 	}
@@ -253,81 +258,8 @@ func (g *group) seed(last *Layout) int {
 	}
 	g.seeded = true
 	o := last.origin[g.name]
-	g.first = Point{o.X + x(g.col0), o.Y + float64(g.half0)/2*rowPitch}
+	g.first = Point{o.X + x(g.col0), o.Y + y(g.row0)}
 	return n
-}
-
-// fitIn finds places for the nodes of a group that had none, beside their neighbours, right of their callers where there is
-// room. The group grows to the right and down alone.
-func (g *group) fitIn() {
-	taken := map[[2]int]bool{}
-	mark := func(s *spot) {
-		for h := -1; h <= 1; h++ {
-			taken[[2]int{s.col, s.half + h}] = true
-		}
-	}
-	for _, s := range g.spots {
-		if s.placed {
-			mark(s)
-		}
-	}
-	fresh := slices.DeleteFunc(slices.Clone(g.spots), func(s *spot) bool { return s.placed })
-	for len(fresh) > 0 {
-		// First those that have a neighbour, so that chains of new nodes grow from what is there.
-		i := max(0, slices.IndexFunc(fresh, func(s *spot) bool { return s.near(g) > 0 }))
-		s := fresh[i]
-		fresh = slices.Delete(fresh, i, i+1)
-		s.col, s.half = g.bestCell(s, taken)
-		s.placed = true
-		mark(s)
-	}
-}
-
-// near counts placed neighbours in the group.
-func (s *spot) near(g *group) int {
-	n := 0
-	for _, list := range [][]*spot{s.in, s.out} {
-		for _, o := range list {
-			if o.group == g && o.placed {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-func (g *group) bestCell(s *spot, taken map[[2]int]bool) (col, half int) {
-	col, sum, n := g.col0, 0, 0
-	for _, o := range s.in {
-		if o.group == g && o.placed {
-			col = max(col, o.col+1)
-			sum, n = sum+o.half, n+1
-		}
-	}
-	left := math.MaxInt
-	for _, o := range s.out {
-		if o.group == g && o.placed {
-			left = min(left, o.col-1)
-			sum, n = sum+o.half, n+1
-		}
-	}
-	if col == g.col0 && left != math.MaxInt {
-		col = max(col, left)
-	}
-	if (col%2 == 0) != s.even {
-		col++
-	}
-	want := g.half0
-	if n > 0 {
-		want = sum / n
-	}
-	for off := 0; ; off++ {
-		for _, h := range [2]int{want + off, want - off} {
-			if h >= g.half0 && !taken[[2]int{col, h}] {
-				return col, h
-			}
-		}
-	}
 }
 
 // place gives every group its corner.

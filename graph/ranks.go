@@ -9,167 +9,172 @@ import (
 // sweeps is how often ranks are ordered by the middles of their neighbours, once from each side.
 const sweeps = 4
 
-// arrange lays a group out anew: ranks from callers to callees, then rows by the middle of the neighbours.
+// arrange lays a group out anew: ranks from callers to callees, then rows by the middle of the neighbours. Where it is wide
+// and low, its rows move apart.
 func (g *group) arrange() {
-	g.rankAll()
-	columns := g.columns()
-	for range sweeps {
-		for _, c := range columns {
-			order(c, func(s *spot) []*spot { return s.in })
+	compress(g.piles, rankAll(g.piles))
+	for gap := minGap; gap <= maxGap; gap++ {
+		columns := columnsOf(g.piles, gap)
+		sweep(columns)
+		g.breakColumns(columns)
+		for _, p := range g.piles {
+			p.put()
 		}
-		for _, c := range slices.Backward(columns) {
-			order(c, func(s *spot) []*spot { return s.out })
+		if g.measure(); g.rect.w <= aspect*g.rect.h {
+			return
 		}
 	}
-	g.breakColumns(columns)
 }
 
-// rankAll gives each node the length of the longest way to it inside the group, where edges that close a circle do not count.
-// Workloads get even ranks and services odd ones, whoever calls them.
-func (g *group) rankAll() {
-	back := g.circles()
-	waiting := make(map[*spot]int, len(g.spots))
-	for _, s := range g.spots {
-		s.rank = 0
-		for _, from := range s.in {
-			if from.group == g && !back[[2]*spot{from, s}] {
-				waiting[s]++
-			}
+func sweep(columns [][]*pile) {
+	for range sweeps {
+		for _, c := range columns {
+			order(c, func(p *pile) []*pile { return p.in })
+		}
+		for _, c := range slices.Backward(columns) {
+			order(c, func(p *pile) []*pile { return p.out })
 		}
 	}
-	var ready []*spot
-	for _, s := range g.spots {
-		if waiting[s] == 0 {
-			ready = append(ready, s)
+}
+
+// rankAll gives each pile the length of the longest way to it, where edges that close a circle do not count. It gives the
+// longest of all.
+func rankAll(piles []*pile) int {
+	back := circles(piles)
+	waiting := make(map[*pile]int, len(piles))
+	var ready []*pile
+	for _, p := range piles {
+		p.rank = 0
+		for _, from := range p.in {
+			if !back[[2]*pile{from, p}] {
+				waiting[p]++
+			}
+		}
+		if waiting[p] == 0 {
+			ready = append(ready, p)
 		}
 	}
 	longest := 0
 	for len(ready) > 0 {
-		s := ready[0]
+		p := ready[0]
 		ready = ready[1:]
-		if !g.plain && (s.rank%2 == 0) != s.even {
-			s.rank++
-		}
-		longest = max(longest, s.rank)
-		for _, to := range s.out {
-			if to.group != g || back[[2]*spot{s, to}] {
+		longest = max(longest, p.rank)
+		for _, to := range p.out {
+			if back[[2]*pile{p, to}] {
 				continue
 			}
-			to.rank = max(to.rank, s.rank+1)
+			to.rank = max(to.rank, p.rank+1)
 			if waiting[to]--; waiting[to] == 0 {
 				ready = append(ready, to)
 			}
 		}
 	}
-	g.compress(longest)
+	return longest
 }
 
 // compress lets ranks share columns where there would be too many.
-func (g *group) compress(longest int) {
-	if g.plain || longest <= 2*maxPairs {
+func compress(piles []*pile, longest int) {
+	if longest < maxDepth {
 		return
 	}
-	for _, s := range g.spots {
-		s.rank = s.rank * 2 * maxPairs / longest
-		if (s.rank%2 == 0) != s.even {
-			s.rank++
-		}
+	for _, p := range piles {
+		p.rank = p.rank * maxDepth / (longest + 1)
 	}
 }
 
-// circles finds the edges that close a circle, in depth first from those that nobody in the group calls.
-func (g *group) circles() map[[2]*spot]bool {
+// circles finds the edges that close a circle, in depth first from those that nobody calls.
+func circles(piles []*pile) map[[2]*pile]bool {
 	const (
 		fresh = iota
 		open
 		closed
 	)
-	state, back := make(map[*spot]int, len(g.spots)), map[[2]*spot]bool{}
+	state, back := make(map[*pile]int, len(piles)), map[[2]*pile]bool{}
 	type frame struct {
-		s    *spot
+		p    *pile
 		next int
 	}
-	visit := func(root *spot) {
-		stack := []frame{{s: root}}
+	visit := func(root *pile) {
+		stack := []frame{{p: root}}
 		state[root] = open
 		for len(stack) > 0 {
 			f := &stack[len(stack)-1]
-			if f.next == len(f.s.out) {
-				state[f.s] = closed
+			if f.next == len(f.p.out) {
+				state[f.p] = closed
 				stack = stack[:len(stack)-1]
 				continue
 			}
-			to := f.s.out[f.next]
+			to := f.p.out[f.next]
 			f.next++
-			switch {
-			case to.group != g:
-			case state[to] == open:
-				back[[2]*spot{f.s, to}] = true
-			case state[to] == fresh:
+			switch state[to] {
+			case open:
+				back[[2]*pile{f.p, to}] = true
+			case fresh:
 				state[to] = open
-				stack = append(stack, frame{s: to})
+				stack = append(stack, frame{p: to})
 			}
 		}
 	}
 	for _, roots := range []bool{true, false} {
-		for _, s := range g.spots {
-			if state[s] == fresh && (!roots || count(s.in, g) == 0) {
-				visit(s)
+		for _, p := range piles {
+			if state[p] == fresh && (!roots || len(p.in) == 0) {
+				visit(p)
 			}
 		}
 	}
 	return back
 }
 
-// columns sorts the nodes by rank; within one they begin in the order of the graph.
-func (g *group) columns() [][]*spot {
-	var out [][]*spot
-	for _, s := range g.spots {
-		for len(out) <= s.rank {
+// columnsOf sorts piles by rank; within one they begin in their order.
+func columnsOf(piles []*pile, gap int) [][]*pile {
+	var out [][]*pile
+	for _, p := range piles {
+		for len(out) <= p.rank {
 			out = append(out, nil)
 		}
-		out[s.rank] = append(out[s.rank], s)
+		out[p.rank] = append(out[p.rank], p)
+		p.tall = p.high() + gap
 	}
 	for _, c := range out {
-		for i, s := range c {
-			s.half = 2 * i
+		row := 0
+		for _, p := range c {
+			p.row = row
+			row += p.tall
 		}
 	}
 	return out
 }
 
-// order sorts a column by the middle of the neighbours on one side. A node without any stays about where it is.
-func order(column []*spot, neighbours func(*spot) []*spot) {
-	for _, s := range column {
-		s.want = float64(s.half)
-		if m, ok := s.middleOf(neighbours(s)); ok {
-			s.want = m
+// order sorts a column by the middle of the neighbours on one side. A pile without any stays about where it is.
+func order(column []*pile, neighbours func(*pile) []*pile) {
+	for _, p := range column {
+		p.want = p.middle()
+		sum, n := 0.0, 0
+		for _, o := range neighbours(p) {
+			if o.rank != p.rank {
+				sum, n = sum+o.middle(), n+1
+			}
+		}
+		if n > 0 {
+			p.want = sum / float64(n)
 		}
 	}
-	slices.SortStableFunc(column, func(a, b *spot) int { return cmp.Compare(a.want, b.want) })
+	slices.SortStableFunc(column, func(a, b *pile) int { return cmp.Compare(a.want, b.want) })
 	spread(column)
 }
 
-func (s *spot) middleOf(list []*spot) (float64, bool) {
-	sum, n := 0.0, 0
-	for _, o := range list {
-		if o.group == s.group && o.rank != s.rank {
-			sum, n = sum+float64(o.half), n+1
-		}
-	}
-	return sum / float64(max(n, 1)), n > 0
-}
-
-// spread gives the nodes of a column half rows as near as can be to what they want, two apart at least and in their order:
-// the least squares, by joining neighbours that are in each other's way.
-func spread(column []*spot) {
+// spread gives the piles of a column rows as near as can be to what they want, each below the one before: the least squares,
+// by joining neighbours that are in each other's way.
+func spread(column []*pile) {
 	type block struct {
 		sum float64
 		n   int
 	}
 	var blocks []block
-	for i, s := range column {
-		blocks = append(blocks, block{s.want - float64(2*i), 1})
+	above := 0
+	for _, p := range column {
+		blocks = append(blocks, block{p.want - float64(p.high())/2 - float64(above), 1})
+		above += p.tall
 		for k := len(blocks) - 1; k > 0 && blocks[k-1].sum/float64(blocks[k-1].n) >= blocks[k].sum/float64(blocks[k].n); k-- {
 			blocks[k-1].sum += blocks[k].sum
 			blocks[k-1].n += blocks[k].n
@@ -177,123 +182,188 @@ func spread(column []*spot) {
 		}
 	}
 	i := 0
+	above = 0
 	for _, b := range blocks {
 		at := int(math.Floor(b.sum/float64(b.n) + 0.5))
 		for range b.n {
-			column[i].half = at + 2*i
+			column[i].row = at + above
+			above += column[i].tall
 			i++
 		}
 	}
 }
 
-// breakColumns turns ranks into columns. Services and the workloads behind them are a pair of columns; one that is too tall
-// is broken into several pairs.
-func (g *group) breakColumns(columns [][]*spot) {
-	shift := 0
-	broken := slices.ContainsFunc(columns, func(c []*spot) bool { return len(c) > maxRows })
-	for services := -1; services < len(columns); services += 2 {
-		chunks := 1
-		for r := max(services, 0); r <= services+1 && r < len(columns); r++ {
-			for i, s := range columns[r] {
-				s.col, s.placed = r+shift, true
-				if broken {
-					s.col, s.half = s.col+2*(i/maxRows), 2*(i%maxRows)
-				}
+// breakColumns turns ranks into columns. Where one is too tall, those that are taller than what gives the best shape are
+// broken into several, each in the middle of the height.
+func (g *group) breakColumns(columns [][]*pile) {
+	tallest := 0
+	for _, c := range columns {
+		tallest = max(tallest, rows(c))
+	}
+	if tallest <= goodRows {
+		for i, c := range columns {
+			for _, p := range c {
+				p.col = i
 			}
-			chunks = max(chunks, (len(columns[r])+maxRows-1)/maxRows)
 		}
-		shift += 2 * (chunks - 1)
+		return
+	}
+	limit, best := 0, math.Inf(1)
+	for l := goodRows; l <= min(tallest, maxRows); l += 3 {
+		wide, high := 0, 0
+		for _, c := range columns {
+			for _, part := range chunks(c, l) {
+				wide, high = wide+1, max(high, rows(part))
+			}
+		}
+		if off := misfit(x(wide), y(high)); off < best {
+			limit, best = l, off
+		}
+	}
+	var all [][]*pile
+	high := 0
+	for _, c := range columns {
+		all = append(all, chunks(c, limit)...)
+	}
+	for _, c := range all {
+		high = max(high, rows(c))
+	}
+	for i, c := range all {
+		row := (high - rows(c)) / 2
+		for _, p := range c {
+			p.col, p.row = i, row
+			row += p.tall
+		}
 	}
 }
 
-// How groups are set beside each other: each rank of callers and callees has a column of its own where there are at most
-// maxRanks, and the whole is to be about aspect times as wide as high.
+func rows(column []*pile) int {
+	n := 0
+	for _, p := range column {
+		n += p.tall
+	}
+	return n
+}
+
+// chunks breaks a column into as few as fit the limit, of about one height.
+func chunks(column []*pile, limit int) [][]*pile {
+	total := rows(column)
+	parts := (total + limit - 1) / max(limit, 1)
+	var out [][]*pile
+	full := 0
+	for i, p := range column {
+		if i == 0 || full+p.tall/2 > total*len(out)/parts {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], p)
+		full += p.tall
+	}
+	return out
+}
+
+// misfit says how far a size is from the aspect that is aimed at: 0 is as it should be.
+func misfit(w, h float64) float64 { return math.Abs(math.Log(w / h / aspect)) }
+
+// The shape of a drawing: about aspect times as wide as high. A column of goodRows fits a screen and is not broken; rows are
+// moved maxGap apart where there is room. Each rank of groups has a column of its own where there are at most maxRanks, unless
+// the whole is too flat and gains much if they share columns.
 const (
+	aspect    = 16.0 / 9
+	goodRows  = 30
+	maxGap    = 3
 	maxRanks  = 6
-	aspect    = 1.8
-	minHeight = 640.0
+	minHeight = 480.0
+	tooFlat   = 0.8 // in the terms of misfit: 4:1
+	gain      = 0.4
 )
 
 // arrangeGroups sets all groups anew: callers left, egress right, the others between by rank.
 func (d *drawing) arrangeGroups() {
 	columns := d.groupColumns()
-	var stacks [][]*group
-	if g := d.groups[groupLeft]; g != nil {
-		stacks = append(stacks, []*group{g})
-	}
-	limit := d.height(columns)
-	full := 0.0
-	for r, column := range columns {
-		for i, g := range column {
-			if r == 0 && i == 0 || i == 0 && len(columns) <= maxRanks || full+g.rect.h > limit {
-				stacks, full = append(stacks, nil), 0
-			}
-			stacks[len(stacks)-1] = append(stacks[len(stacks)-1], g)
-			full += g.rect.h + boxGapY
+	stacks, off := d.bestStacks(columns, len(columns) > maxRanks)
+	if off > tooFlat {
+		if folded, off2 := d.bestStacks(columns, true); off2 < off-gain {
+			stacks = folded
 		}
-	}
-	if g := d.groups[groupRight]; g != nil {
-		stacks = append(stacks, []*group{g})
 	}
 	d.stack(stacks)
 }
 
+// bestStacks are the groups by column, in the height that gives the best shape, and how far that is off. Ranks share columns
+// if they may.
+func (d *drawing) bestStacks(columns [][]*group, share bool) (best [][]*group, off float64) {
+	total, lowest := 0.0, minHeight
+	for _, c := range columns {
+		for _, g := range c {
+			total, lowest = total+g.rect.h+boxGapY, max(lowest, g.rect.h)
+		}
+	}
+	off = math.Inf(1)
+	for limit := lowest; ; limit *= 1.2 {
+		s := d.stacks(columns, limit, share)
+		if o := misfit(d.stack(s)); best == nil || o < off {
+			best, off = s, o
+		}
+		if limit > total {
+			return best, off
+		}
+	}
+}
+
+// stacks are the groups by column, none higher than the limit.
+func (d *drawing) stacks(columns [][]*group, limit float64, share bool) [][]*group {
+	var out [][]*group
+	if g := d.groups[groupLeft]; g != nil {
+		out = append(out, []*group{g})
+	}
+	full := 0.0
+	for r, column := range columns {
+		for i, g := range column {
+			if i == 0 && (r == 0 || !share) || full+g.rect.h > limit {
+				out, full = append(out, nil), 0
+			}
+			out[len(out)-1] = append(out[len(out)-1], g)
+			full += g.rect.h + boxGapY
+		}
+	}
+	if g := d.groups[groupRight]; g != nil {
+		out = append(out, []*group{g})
+	}
+	return out
+}
+
 // groupColumns sorts groups by rank, and within one by the middle of the neighbours.
 func (d *drawing) groupColumns() [][]*group {
-	meta, of := &group{plain: true}, map[*group]*spot{}
-	back := map[*spot]*group{}
+	var piles []*pile
+	of := map[*group]*pile{}
 	for _, name := range d.names {
-		if name == groupLeft || name == groupRight {
-			continue
+		if name != groupLeft && name != groupRight {
+			p := &pile{group: d.groups[name]}
+			of[p.group], piles = p, append(piles, p)
 		}
-		s := &spot{id: name, group: meta}
-		of[d.groups[name]], back[s] = s, d.groups[name]
-		meta.spots = append(meta.spots, s)
 	}
-	seen := map[[2]*spot]bool{}
+	seen := map[[2]*pile]bool{}
 	for _, s := range d.spots {
 		for _, to := range s.out {
-			a, b := of[s.group], of[to.group]
-			if a == nil || b == nil || a == b || seen[[2]*spot{a, b}] {
-				continue
+			if a, b := of[s.group], of[to.group]; a != nil && b != nil {
+				join(a, b, seen)
 			}
-			seen[[2]*spot{a, b}] = true
-			a.out, b.in = append(a.out, b), append(b.in, a)
 		}
 	}
-	meta.rankAll()
-	columns := meta.columns()
-	for range sweeps {
-		for _, c := range columns {
-			order(c, func(s *spot) []*spot { return s.in })
-		}
-		for _, c := range slices.Backward(columns) {
-			order(c, func(s *spot) []*spot { return s.out })
-		}
-	}
+	rankAll(piles)
+	columns := columnsOf(piles, 1)
+	sweep(columns)
 	out := make([][]*group, len(columns))
 	for i, c := range columns {
-		for _, s := range c {
-			out[i] = append(out[i], back[s])
+		for _, p := range c {
+			out[i] = append(out[i], p.group)
 		}
 	}
 	return out
 }
 
-// height is how high a stack of groups may be.
-func (d *drawing) height(columns [][]*group) float64 {
-	area, tallest := 0.0, minHeight
-	for _, c := range columns {
-		for _, g := range c {
-			area += (g.rect.w + boxGapX) * (g.rect.h + boxGapY)
-			tallest = max(tallest, g.rect.h)
-		}
-	}
-	return max(tallest, math.Sqrt(area/aspect))
-}
-
-// stack sets stacks of groups from left to right, each in the middle of the height.
-func (d *drawing) stack(stacks [][]*group) {
+// stack sets stacks of groups from left to right, each in the middle of the height, and gives the size of the whole.
+func (d *drawing) stack(stacks [][]*group) (w, h float64) {
 	heights, tallest := make([]float64, len(stacks)), 0.0
 	for i, s := range stacks {
 		for _, g := range s {
@@ -312,4 +382,5 @@ func (d *drawing) stack(stacks [][]*group) {
 		}
 		left += wide + boxGapX
 	}
+	return left, tallest
 }

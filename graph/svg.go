@@ -39,11 +39,11 @@ type picture struct {
 	places []rectangle // of what a label must not cover
 }
 
-const legendHeight = 56.0
+const legendWidth, legendHeight = 730.0, 56.0
 
 func (p *picture) draw() {
 	legend := p.lowest() + 8
-	width, height := max(p.l.Width, 660), legend+legendHeight
+	width, height := max(p.rightmost(), legendWidth), legend+legendHeight
 	p.f(`<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img" font-family="system-ui, 'Segoe UI', 'Liberation Sans', Arial, sans-serif" font-size="12">`+"\n",
 		px(width), px(height), px(width), px(height))
 	p.f("<title>%s</title>\n", text(p.summary()))
@@ -72,14 +72,32 @@ func (p *picture) draw() {
 // lowest is how far down the drawing goes: edges that lead back hang below the nodes.
 func (p *picture) lowest() float64 {
 	low := p.l.Height - margin
-	for i := range p.g.Edges {
-		from, ok := p.l.Nodes[p.g.Edges[i].From]
-		if to, ok2 := p.l.Nodes[p.g.Edges[i].To]; ok && ok2 && to.X < from.X {
-			c := route(from, to, 0)
+	p.each(func(from, to Point) {
+		if c := route(from, to, 0); to.X < from.X {
 			low = max(low, c.at(0.5).Y+30)
 		}
-	}
+	})
 	return low
+}
+
+// rightmost is how far right the drawing goes: edges within a column bow out.
+func (p *picture) rightmost() float64 {
+	right := p.l.Width
+	p.each(func(from, to Point) {
+		c := route(from, to, 0)
+		right = max(right, c.at(0.5).X+40)
+	})
+	return right
+}
+
+// each gives the ends of the edges that are drawn.
+func (p *picture) each(do func(from, to Point)) {
+	for i := range p.g.Edges {
+		from, ok := p.l.Nodes[p.g.Edges[i].From]
+		if to, ok2 := p.l.Nodes[p.g.Edges[i].To]; ok && ok2 && from != to {
+			do(from, to)
+		}
+	}
 }
 
 // summary says in one sentence what the picture shows, for those who do not see it.
@@ -162,10 +180,18 @@ func (p *picture) endpoints() {
 		}
 		for _, id := range p.g.Nodes[i].Endpoints {
 			if to, ok := p.l.Nodes[id]; ok {
-				p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="1.2" stroke-dasharray="1.5 3.5" stroke-linecap="round"/>`+"\n", route(from, to, 0).path(), p.c.nodeLine)
+				p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="1.2" stroke-dasharray="1.5 3.5" stroke-linecap="round"/>`+"\n", endpointPath(from, to), p.c.nodeLine)
 			}
 		}
 	}
+}
+
+// endpointPath leads straight down to a workload of the same pile; the nodes between lie on it.
+func endpointPath(from, to Point) string {
+	if from.X == to.X && from.Y < to.Y {
+		return fmt.Sprintf("M%s %sV%s", px(from.X), px(from.Y+NodeHeight/2), px(to.Y-NodeHeight/2))
+	}
+	return route(from, to, 0).path()
 }
 
 func (p *picture) node(n *Node, at Point) {

@@ -9,12 +9,12 @@ import (
 // curve is a cubic Bézier curve.
 type curve [4]Point
 
-// route leads from one node to another: from the right side to the left one, or in a bow where the other node stands in the
-// same column or farther left. bend moves parallel edges apart.
+// route leads from one node to another: from the right side to the left one, from the left side to the right one where the
+// other node stands farther left, or in a bow where it stands in the same column. bend moves parallel edges apart.
 func route(from, to Point, bend float64) curve {
 	const half, tip = NodeWidth / 2, 3.0
 	switch dx := to.X - from.X; {
-	case dx >= NodeWidth+narrowGap/2:
+	case dx >= NodeWidth+18:
 		a, b := Point{from.X + half, from.Y}, Point{to.X - half - tip, to.Y}
 		reach := max(24, min((b.X-a.X)/2, 140))
 		return curve{a, {a.X + reach, a.Y + bend}, {b.X - reach, b.Y + bend}, b}
@@ -23,9 +23,12 @@ func route(from, to Point, bend float64) curve {
 		out := max(a.X, b.X) + 58 + bend
 		return curve{a, {out, a.Y}, {out, b.Y}, b}
 	}
-	a, b := Point{from.X, from.Y + NodeHeight/2}, Point{to.X, to.Y + NodeHeight/2 + tip}
-	low := max(a.Y, b.Y) + 50 + bend
-	return curve{a, {a.X, low}, {b.X, low}, b}
+	a, b := Point{from.X - half, from.Y}, Point{to.X + half + tip, to.Y}
+	if math.Abs(a.Y-b.Y) < 2*NodeHeight {
+		bend += 90 // under what stands between
+	}
+	reach := max(24, min((a.X-b.X)/2, 140))
+	return curve{a, {a.X - reach, a.Y + bend}, {b.X + reach, b.Y + bend}, b}
 }
 
 func (c *curve) at(t float64) Point {
