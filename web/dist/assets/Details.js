@@ -1,1 +1,1 @@
-import{r as e,t}from"./index.js";var n=e();function r({mesh:e,selection:r}){return(0,n.jsx)(t,{title:r.id,sub:e})}export{r as default};
+import{n as e,r as t}from"./NodeView.js";import{j as n}from"./index.js";var r=n();function i(n){return(0,r.jsx)(`div`,{className:`details`,children:n.selection.kind===`edge`?(0,r.jsx)(t,{...n}):(0,r.jsx)(e,{...n})})}export{i as default};
