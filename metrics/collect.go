@@ -14,9 +14,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Handler serves all series, as text or in OpenMetrics' form, as the caller likes.
+// maxScrapes is how many scrapes are answered at once: those of a scraper that has given up do not pile up.
+const maxScrapes = 4
+
+// Handler serves all series, as text or in OpenMetrics' form, as the caller likes. Of the scrapes on one handler a few are
+// answered at a time; more get 503.
 func (r *Registry) Handler() http.Handler {
-	return promhttp.HandlerFor(r.prom, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
+	return promhttp.HandlerFor(r.prom, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError,
+		MaxRequestsInFlight: maxScrapes})
 }
 
 // Describe is of prometheus.Collector. It says nothing: which series there are depends on the traffic.

@@ -53,6 +53,7 @@ type Labels struct {
 	Security Security
 	// Policy names the object that decided, "" unknown; on our own series alone.
 	Policy string
-	// Port is the service's, as the client called it; 0 unknown; on our own series alone.
+	// Port is the service's where the source says it, and the workload's where the destination does; 0 unknown; on our own
+	// series alone.
 	Port uint16
 }

@@ -382,6 +382,40 @@ func TestPromtoolAccepts(t *testing.T) {
 	}
 }
 
+// TestScrapesDoNotPileUp holds as many scrapes as are answered at once: one more is refused, and one after them is not.
+func TestScrapesDoNotPileUp(t *testing.T) {
+	r := NewRegistry(api, Options{})
+	begun, goOn := make(chan struct{}, maxScrapes+2), make(chan struct{})
+	h := r.Handler()
+	get := func() int {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/stats/prometheus", nil))
+		return w.Code
+	}
+	r.XDS(func() XDSStatus {
+		begun <- struct{}{}
+		<-goOn
+		return XDSStatus{}
+	})
+	codes := make(chan int)
+	for range maxScrapes + 1 {
+		go func() { codes <- get() }()
+	}
+	<-begun // the others wait for it, but for the one that is refused
+	if code := <-codes; code != http.StatusServiceUnavailable {
+		t.Errorf("a scrape beyond %d: %d", maxScrapes, code)
+	}
+	close(goOn)
+	for range maxScrapes {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("one of %d scrapes: %d", maxScrapes, code)
+		}
+	}
+	if code := get(); code != http.StatusOK {
+		t.Errorf("a scrape after them: %d", code)
+	}
+}
+
 // TestDocumentation holds docs/metrics.md equal to what the code exposes: a row for each series with its type and labels,
 // a row for each cause, and nothing else.
 func TestDocumentation(t *testing.T) {
