@@ -48,7 +48,6 @@ type API struct {
 	journal *journal
 	tracker *tracker
 	proofs  *proofs
-	ledger  ledger
 	views   *views
 	trends  *shared[trendKey, *trendSeen]
 	certs   *shared[struct{}, []api.Certificate]

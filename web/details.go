@@ -531,10 +531,6 @@ func (a *API) lookTrend(ctx context.Context, key trendKey) (*trendSeen, error) {
 		if err != nil {
 			return &trendSeen{trouble: err.Error()}, nil
 		}
-		a.ledger.cleanTrend(t, step, func(k *knock) bool {
-			return (key.namespace == "" || key.namespace == k.namespace) && (key.service == "" || key.service == k.host) &&
-				(key.workload == "" || key.workload == k.workload)
-		})
 		return &trendSeen{trend: trendShape(t)}, nil
 	})
 }

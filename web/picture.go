@@ -88,7 +88,6 @@ func (v *views) observed(ctx context.Context, window time.Duration) (*metrics.Ob
 	if err != nil {
 		return nil, err.Error()
 	}
-	v.api.ledger.clean(seen)
 	return seen, ""
 }
 
@@ -184,7 +183,6 @@ func (v *views) sinceChanges(ctx context.Context, group *errgroup.Group, changed
 			// A window shorter than two intervals would be widened at its start; it may end a little later than now.
 			length := max(now.Sub(at), 2*out.interval)
 			if seen, err := flows.Flows(ctx, metrics.Window{End: at.Add(length), Length: length}); err == nil {
-				v.api.ledger.clean(seen)
 				out.mu.Lock()
 				defer out.mu.Unlock()
 				out.list = append(out.list, start{at, seen})
