@@ -114,6 +114,10 @@ func (d *Dashboard) handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/session", d.login)
 	mux.HandleFunc("DELETE /api/v1/session", d.logout)
 	mux.HandleFunc("GET /api/v1/meshes", d.known(d.listMeshes))
+	mux.HandleFunc("GET /api/v1/openapi.json", d.known(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentJSON)
+		_, _ = w.Write(openAPI)
+	}))
 	mux.HandleFunc("/api/v1/meshes/{mesh}/{path...}", d.known(d.mesh))
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, fmt.Errorf("%s %.200s: there is no such thing", r.Method, r.URL.Path))

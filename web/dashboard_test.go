@@ -277,6 +277,9 @@ func TestDashboardListsMeshes(t *testing.T) {
 	if err := json.Unmarshal([]byte(b.want(t, http.StatusOK, "GET", "/api/v1/meshes", "")), &got); err != nil {
 		t.Fatal(err)
 	}
+	if text := b.want(t, http.StatusOK, "GET", "/api/v1/openapi.json", ""); !json.Valid([]byte(text)) || !strings.Contains(text, "/v1/graph") {
+		t.Errorf("openapi.json = %.200s", text)
+	}
 	if len(got.Meshes) != 3 || got.Meshes[0].Name != "keen-otter" || got.Meshes[1].Problem != "it does not run" || got.Meshes[2].Problem == "" || got.Version != "v1" {
 		t.Errorf("meshes = %+v", got)
 	}
