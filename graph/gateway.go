@@ -1,9 +1,12 @@
 package graph
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/metrics"
 )
 
 // addRoutes takes the VirtualServices that gateways serve: each destination is called by the gateway's workload, or by an
@@ -82,4 +85,67 @@ func (b *builder) gateway(ref mesh.Ref) *mesh.Gateway {
 		}
 	}
 	return nil
+}
+
+// ingress is a node that stands for the workload of a gateway.
+type ingress struct {
+	id       string
+	selector map[string]string
+}
+
+// ingresses are the ingress nodes whose gateway is declared, in order.
+func (b *builder) ingresses() []ingress {
+	var out []ingress
+	for id, n := range b.nodes {
+		if n.Kind != NodeIngress {
+			continue
+		}
+		ref := mesh.Ref{Kind: mesh.KindGateway, Namespace: n.Namespace, Name: n.Name}
+		if g := b.gateway(ref); g != nil && len(g.Selector) > 0 {
+			out = append(out, ingress{id, g.Selector})
+		}
+	}
+	slices.SortFunc(out, func(x, y ingress) int { return cmp.Compare(x.id, y.id) })
+	return out
+}
+
+// ingress finds the ingress node that a workload of no manifest is behind, going by what its sidecar says of itself: that with
+// an edge to a node, else the first; "" where there is none.
+func (p *places) ingress(peer *metrics.Peer, to string) string {
+	first := ""
+	for i := range p.ingresses {
+		g := &p.ingresses[i]
+		if !g.fits(peer) {
+			continue
+		}
+		if len(p.b.between[[2]string{g.id, to}]) > 0 {
+			return g.id
+		}
+		first = cmp.Or(first, g.id)
+	}
+	return first
+}
+
+// fits says whether a peer has the labels that the gateway selects, as far as a peer tells them. The label istio it does not
+// tell: there, Istio's own gateways are called istio-VALUE, or VALUE.
+func (g *ingress) fits(peer *metrics.Peer) bool {
+	for k, v := range g.selector {
+		names := []string{peer.App, peer.CanonicalService}
+		switch k {
+		case "app", "app.kubernetes.io/name", "service.istio.io/canonical-name":
+		case "version", "app.kubernetes.io/version", "service.istio.io/canonical-revision":
+			names = []string{peer.Version, peer.CanonicalRevision}
+		case "istio":
+			names = append(names, peer.Workload)
+			if slices.Contains(names, "istio-"+v) {
+				continue
+			}
+		default:
+			return false
+		}
+		if !slices.Contains(names, v) {
+			return false
+		}
+	}
+	return true
 }

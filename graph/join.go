@@ -133,14 +133,15 @@ func (j *joining) portsOfSources(flows []metrics.Flow) map[unnamed][]portWeight 
 			continue
 		}
 		j.b.called[doorKey{d.to, d.port}] = true
-		add(unnamed{j.peer(&f.Source), d.to, d.workload, f.Protocol}, d.port, weightOf(f))
+		add(unnamed{j.caller(f, d), d.to, d.workload, f.Protocol}, d.port, weightOf(f))
 		add(unnamed{"", d.to, d.workload, f.Protocol}, d.port, weightOf(f))
 	}
 	return out
 }
 
 func (j *joining) add(f *metrics.Flow, ports map[unnamed][]portWeight) {
-	from, d := j.peer(&f.Source), j.door(f)
+	d := j.door(f)
+	from := j.caller(f, d)
 	lostName := f.Source.Workload == overflow && f.Source.Namespace == ""
 	if d.to == "" || lostName || f.Reporter == metrics.Source && from == "" {
 		j.unplaced += f.Requests + f.Connections + f.Failures

@@ -151,6 +151,8 @@ func (o *observing) traffic(key edgeKey) {
 		}
 	}
 	switch to := o.nodes[key.to]; {
+	case to.Kind == NodeIngress:
+		from.unknown = "no manifest declares the workload of " + to.Name
 	case to.Kind == NodeWorkload:
 		if t.Workload = o.places.workload(key.to); t.Workload == nil {
 			from.unknown = "no manifest declares " + to.Name

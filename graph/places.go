@@ -23,6 +23,7 @@ type places struct {
 	workloads map[[2]string]*mesh.Workload // by namespace and name
 	accounts  map[[2]string][]*mesh.Workload
 	services  map[string]*mesh.Service // by host
+	ingresses []ingress
 }
 
 func (b *builder) places() *places {
@@ -41,6 +42,7 @@ func (b *builder) places() *places {
 			p.services[s.Hostname] = s
 		}
 	}
+	p.ingresses = b.ingresses()
 	return p
 }
 
@@ -59,7 +61,20 @@ func (p *places) peer(peer *metrics.Peer) string {
 	if peer.Workload == overflow && peer.Namespace == "" {
 		return ""
 	}
+	if id := p.ingress(peer, ""); id != "" {
+		return id
+	}
 	return p.undeclared(peer)
+}
+
+// caller is the node of a flow's source. Of several gateways on one workload it is that with a route to where the flow ends.
+func (p *places) caller(f *metrics.Flow, d door) string {
+	if len(p.ingresses) > 0 && f.Source.Workload != "" && p.workloads[[2]string{f.Source.Namespace, f.Source.Workload}] == nil {
+		if id := p.ingress(&f.Source, d.to); id != "" {
+			return id
+		}
+	}
+	return p.peer(&f.Source)
 }
 
 // account reads spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT.
@@ -219,7 +234,7 @@ func (p *places) behind(d door) door {
 
 func (p *places) workload(id string) *mesh.Workload {
 	n := p.b.nodes[id]
-	if n == nil {
+	if n == nil || n.Kind != NodeWorkload {
 		return nil
 	}
 	return p.workloads[[2]string{n.Namespace, n.Name}]
