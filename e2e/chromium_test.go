@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/oarlock/oarlock/meshtest"
@@ -24,7 +25,7 @@ import (
 
 // A browser is a real Chromium with one page.
 type browser struct {
-	t   testing.TB
+	t   *testing.T
 	ctx context.Context
 
 	mu       sync.Mutex
@@ -41,9 +42,9 @@ type screen struct {
 // The screens of the two sizes that everything must work at.
 var wide, narrow = screen{width: 1280, height: 800}, screen{width: 390, height: 844}
 
-// newBrowser starts Chromium until the test ends. A page that complains on its console, or asks another host for
-// anything, fails the test.
-func newBrowser(t testing.TB, s screen) *browser {
+// newBrowser starts Chromium until the test ends. A page that complains on its console, opens a dialog of its own, or asks
+// another host for anything, fails the test.
+func newBrowser(t *testing.T, s screen) *browser {
 	t.Helper()
 	meshtest.Require(t, "chromium", "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -52,23 +53,60 @@ func newBrowser(t testing.TB, s screen) *browser {
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium's own sandbox refuses root
 	}
+	alloc, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	return newPage(t, alloc, s)
+}
+
+// tab opens one more page of the same browser, which has the same session.
+func (b *browser) tab(s screen) *browser {
+	b.t.Helper()
+	return newPage(b.t, b.ctx, s)
+}
+
+func newPage(t *testing.T, parent context.Context, s screen) *browser {
+	t.Helper()
 	b := &browser{t: t}
-	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, cancel := chromedp.NewContext(alloc, chromedp.WithListener(b.hear))
+	ctx, cancel := chromedp.NewContext(parent, chromedp.WithListener(b.hear))
 	b.ctx = ctx
-	t.Cleanup(func() { cancel(); cancelAlloc(); b.judge() })
-	scheme := "light"
-	if s.dark {
-		scheme = "dark"
-	}
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(s.width, s.height)); err != nil { // the first context that runs owns the process
+	t.Cleanup(func() { cancel(); b.judge() })
+	if err := chromedp.Do(ctx); err != nil { // the first context that runs owns the process
 		t.Fatalf("start Chromium: %v", err)
 	}
 	call(b, log.Enable, cdp.Empty{})
 	call(b, network.Enable, network.EnableParams{})
+	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}) // pages look at the mesh while they are seen
+	b.look(s)
+	return b
+}
+
+// look changes size and colour scheme.
+func (b *browser) look(s screen) {
+	b.t.Helper()
+	scheme := "light"
+	if s.dark {
+		scheme = "dark"
+	}
+	b.do("set the size", chromedp.EmulateViewport(s.width, s.height))
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
-	return b
+}
+
+// String gives such as light-wide.
+func (s screen) String() string {
+	scheme, size := "light", "wide"
+	if s.dark {
+		scheme = "dark"
+	}
+	if s.width < 700 {
+		size = "narrow"
+	}
+	return scheme + "-" + size
+}
+
+// screens are the four that everything must work on.
+func screens() []screen {
+	return []screen{wide, {wide.width, wide.height, true}, narrow, {narrow.width, narrow.height, true}}
 }
 
 // call sends one command of the DevTools protocol.
@@ -90,6 +128,16 @@ func (b *browser) hear(event any) {
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
 		b.troubles = append(b.troubles, fmt.Sprint(e.ExceptionDetails))
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError {
+			var words []string
+			for _, a := range e.Args {
+				words = append(words, string(a.Value)+a.Description)
+			}
+			b.troubles = append(b.troubles, strings.Join(words, " "))
+		}
+	case *page.EventJavascriptDialogOpening:
+		b.troubles = append(b.troubles, "a dialog: "+e.Message)
 	case *log.EventEntryAdded:
 		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
 			b.troubles = append(b.troubles, e.Entry.Text)
@@ -101,6 +149,7 @@ func (b *browser) hear(event any) {
 	}
 }
 
+// judge fails the test for what was heard since it was asked last.
 func (b *browser) judge() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -110,6 +159,7 @@ func (b *browser) judge() {
 	for _, s := range b.foreign {
 		b.t.Errorf("the page asks another host: %s", s)
 	}
+	b.troubles, b.foreign = nil, nil
 }
 
 // do runs actions, within a time.
@@ -173,12 +223,23 @@ func quoted(s string) string {
 	return string(text)
 }
 
-// press clicks the first visible element of a selector whose text or label has the words, as a mouse does.
+// press clicks the first visible element of a selector whose text or label has the words, as a mouse does: where it stands
+// when it has come to rest, and nothing lies over it.
 func (b *browser) press(selector, words string) {
 	b.t.Helper()
 	b.until(fmt.Sprintf("%s with %q", selector, words), found(selector, words), 10*time.Second)
-	at := eval[[]float64](b, `(() => { const e = `+found(selector, words)+`; e.scrollIntoView({block: "center", inline: "nearest"});
-		const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()`)
+	var at []float64
+	for end := time.Now().Add(10 * time.Second); len(at) == 0; {
+		at = eval[[]float64](b, `(async () => { const e = `+found(selector, words)+`; if (!e) return []; e.scrollIntoView({block: "center", inline: "nearest"});
+			const place = () => { const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; };
+			const frame = () => new Promise(f => setTimeout(f, 40));
+			const before = place(); await frame(); const now = place(), top = document.elementFromPoint(...now);
+			return before[0] === now[0] && before[1] === now[1] && top && (e.contains(top) || top.contains(e)) ? now : []; })()`)
+		if len(at) == 0 && time.Now().After(end) {
+			b.shot("failed")
+			b.t.Fatalf("press %s %q: it does not come to rest, or something lies over it", selector, words)
+		}
+	}
 	b.do("press "+words, chromedp.MouseClickXY(at[0], at[1]))
 }
 
