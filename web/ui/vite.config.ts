@@ -1,11 +1,12 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
+import { licenses } from "./licenses";
 
 // A dashboard that runs, for `npm run dev`: the address that `oarlock dashboard` prints, or the fixture server.
 const behind = process.env.OARLOCK_DASHBOARD ?? "http://127.0.0.1:4173";
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), licenses()],
   // Names are fixed (the server sends ETags), and two builds of one source are equal byte for byte.
   build: {
     outDir: "../dist",
