@@ -1,5 +1,6 @@
 // The dialog before every change: what it does to files and connections, and then how far it is. Nothing is changed without it.
 import { useCallback, useEffect, useId, useRef, useState, type ReactNode } from "react";
+import { createPortal } from "react-dom";
 import { ApiError } from "../api/client";
 import { useMeshes } from "../api/resource";
 import type { ChangeAnswer } from "../api/types";
@@ -47,7 +48,7 @@ export function ChangeDialog({ mesh, wish: first, onClose, onApplied }: Props) {
     };
   }, []);
   useEffect(() => setWish(first), [first]);
-  return (
+  return createPortal(
     <dialog
       ref={box}
       className="change"
@@ -59,7 +60,8 @@ export function ChangeDialog({ mesh, wish: first, onClose, onApplied }: Props) {
       onKeyDown={(e) => e.stopPropagation()}
     >
       <Body key={JSON.stringify(wish)} mesh={mesh} wish={wish} titleId={title} title={wishTitle(wish, dialect)} onClose={onClose} onApplied={onApplied} onUndo={(name) => setWish({ kind: "undo", name })} />
-    </dialog>
+    </dialog>,
+    document.body,
   );
 }
 

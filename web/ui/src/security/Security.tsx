@@ -8,7 +8,7 @@ import { useParam, useRoute } from "../shell/router";
 import type { ViewProps } from "../shell/views";
 import { Choice } from "../ui/Menu";
 import { Icon } from "../ui/Icon";
-import { Empty, Loading, Notice } from "../ui/States";
+import { Loading, Notice } from "../ui/States";
 import "../details/details.css";
 import { drafts } from "./drafts";
 import { shortPath } from "./DiffView";
@@ -26,14 +26,8 @@ export default function Security({ mesh, meshes, window, readOnly }: ViewProps) 
   const [tab, setTab] = useParam("tab");
   const { query } = useRoute();
   if (mesh === null) return <AllMeshes meshes={meshes} readOnly={readOnly} />;
-  const entry = meshes.find((m) => m.name === mesh);
-  if (entry?.problem) {
-    return (
-      <Empty title={`${mesh} does not answer`} icon="error">
-        <p className="mono">{entry.problem}</p>
-      </Empty>
-    );
-  }
+  // Said, and no more: what is open stays open, such as a dialog or a text that is not saved.
+  const away = meshes.find((m) => m.name === mesh)?.problem;
   const file = query.get("file");
   const line = Number(query.get("line") ?? 1) || 1;
   if (file) {
@@ -62,6 +56,7 @@ export default function Security({ mesh, meshes, window, readOnly }: ViewProps) 
         />
         <Unsaved mesh={mesh} />
       </header>
+      {away && <Notice tone="warning">{mesh} does not answer now: {away}</Notice>}
       {readOnly && <ReadOnly />}
       {shown === "modes" ? <Modes mesh={mesh} window={window} readOnly={readOnly} /> : <Policies mesh={mesh} readOnly={readOnly} />}
     </div>
