@@ -25,7 +25,7 @@ import (
 
 // A browser is a real Chromium with one page.
 type browser struct {
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context
 
 	mu       sync.Mutex
@@ -44,7 +44,7 @@ var wide, narrow = screen{width: 1280, height: 800}, screen{width: 390, height: 
 
 // newBrowser starts Chromium until the test ends. A page that complains on its console, opens a dialog of its own, or asks
 // another host for anything, fails the test.
-func newBrowser(t *testing.T, s screen) *browser {
+func newBrowser(t testing.TB, s screen) *browser {
 	t.Helper()
 	meshtest.Require(t, "chromium", "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -64,7 +64,7 @@ func (b *browser) tab(s screen) *browser {
 	return newPage(b.t, b.ctx, s)
 }
 
-func newPage(t *testing.T, parent context.Context, s screen) *browser {
+func newPage(t testing.TB, parent context.Context, s screen) *browser {
 	t.Helper()
 	b := &browser{t: t}
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithListener(b.hear))
