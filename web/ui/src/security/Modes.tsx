@@ -134,7 +134,7 @@ function ModeRow({ mesh, row: r, depth, readOnly, open, toggle }: { mesh: string
 }
 
 function Decided({ mesh, row: r }: { mesh: string; row: Row }) {
-  if (r.kind === "workload") return <span className="faint">{r.mode ? "" : "no sidecar: nothing is enforced"}</span>;
+  if (r.kind === "workload") return <span className="faint">{r.mode ? "" : "nothing is enforced here"}</span>;
   if (r.policies.length > 1 && r.own) {
     return (
       <span>
