@@ -255,6 +255,7 @@ func selects(selector, labels map[string]string) bool {
 // graph puts everything in order.
 func (b *builder) graph() *Graph {
 	g := &Graph{Version: b.snap.Version, Dialect: b.snap.Dialect, resolver: b.r}
+	g.Nodes, g.Edges = make([]Node, 0, len(b.nodes)), make([]Edge, 0, len(b.edges))
 	for _, n := range b.nodes {
 		g.Nodes = append(g.Nodes, *n)
 	}

@@ -84,7 +84,7 @@ type joining struct {
 //     Handshakes that the destination saw failing with nobody are those of the sources that lost something.
 //   - Failed handshakes are counted by both ends, so the larger count is taken, not the sum.
 func (p *places) join(o *metrics.Observation, down map[string]bool) *joined {
-	j := &joining{places: p, reports: map[pair]*report{}, speaks: map[string]bool{}, down: down}
+	j := &joining{places: p, reports: make(map[pair]*report, len(o.Flows)/2), speaks: map[string]bool{}, down: down}
 	ports := j.portsOfSources(o.Flows)
 	for _, by := range []metrics.Reporter{metrics.Source, metrics.Destination} {
 		for i := range o.Flows {
@@ -93,7 +93,7 @@ func (p *places) join(o *metrics.Observation, down map[string]bool) *joined {
 			}
 		}
 	}
-	doors := map[door][]string{}
+	doors := make(map[door][]string, len(j.reports))
 	for k := range j.reports {
 		doors[k.door] = append(doors[k.door], k.from)
 	}
@@ -123,6 +123,12 @@ func (j *joining) portsOfSources(flows []metrics.Flow) map[unnamed][]portWeight 
 		}
 		out[k][i].weight += w
 	}
+	wanted := map[string]bool{} // protocols of reports that have none
+	for i := range flows {
+		if flows[i].Port == 0 {
+			wanted[flows[i].Protocol] = true
+		}
+	}
 	for i := range flows {
 		f := &flows[i]
 		if f.Reporter != metrics.Source || weightOf(f) == 0 {
@@ -133,6 +139,9 @@ func (j *joining) portsOfSources(flows []metrics.Flow) map[unnamed][]portWeight 
 			continue
 		}
 		j.b.called[doorKey{d.to, d.port}] = true
+		if !wanted[f.Protocol] {
+			continue
+		}
 		add(unnamed{j.caller(f, d), d.to, d.workload, f.Protocol}, d.port, weightOf(f))
 		add(unnamed{"", d.to, d.workload, f.Protocol}, d.port, weightOf(f))
 	}
@@ -296,7 +305,7 @@ func attributeFailures(unknown *report, named []*report) {
 
 // finish gives each edge its parts.
 func (j *joining) finish() *joined {
-	out := &joined{edges: map[edgeKey]*seen{}, unplaced: j.unplaced}
+	out := &joined{edges: make(map[edgeKey]*seen, len(j.reports)), unplaced: j.unplaced}
 	keys := make([]pair, 0, len(j.reports))
 	for k := range j.reports {
 		keys = append(keys, k)
@@ -312,10 +321,12 @@ func (j *joining) finish() *joined {
 			from = j.outside()
 		}
 		key := edgeKey{from, k.to, k.port, j.subset(from, k.door)}
-		if out.edges[key] == nil {
-			out.edges[key] = &seen{parts: map[string]*part{}}
+		s := out.edges[key]
+		if s == nil {
+			s = &seen{parts: make(map[string]*part, 1)}
+			out.edges[key] = s
 		}
-		out.edges[key].parts[k.workload] = p
+		s.parts[k.workload] = p
 	}
 	return out
 }

@@ -21,14 +21,17 @@ const (
 type places struct {
 	b         *builder
 	workloads map[[2]string]*mesh.Workload // by namespace and name
+	ids       map[*mesh.Workload]string
+	doors     map[ownDoor][]uint32 // ports that lead to a workload's
 	accounts  map[[2]string][]*mesh.Workload
 	services  map[string]*mesh.Service // by host
 	ingresses []ingress
 }
 
 func (b *builder) places() *places {
-	p := &places{b: b, workloads: map[[2]string]*mesh.Workload{}, accounts: map[[2]string][]*mesh.Workload{}, services: map[string]*mesh.Service{}}
+	p := &places{b: b, workloads: map[[2]string]*mesh.Workload{}, ids: map[*mesh.Workload]string{}, doors: map[ownDoor][]uint32{}, accounts: map[[2]string][]*mesh.Workload{}, services: map[string]*mesh.Service{}}
 	for _, w := range b.snap.Workloads {
+		p.ids[w] = workloadID(w.Ref)
 		key := [2]string{w.Ref.Namespace, w.Ref.Name}
 		// Series name the controller: a Pod of the same name gives way to it.
 		if have := p.workloads[key]; have == nil || !have.Template() && w.Template() {
@@ -56,7 +59,7 @@ func (p *places) peer(peer *metrics.Peer) string {
 		return ""
 	}
 	if w := p.workloads[[2]string{peer.Namespace, peer.Workload}]; w != nil {
-		return workloadID(w.Ref)
+		return p.ids[w]
 	}
 	if peer.Workload == overflow && peer.Namespace == "" {
 		return ""
@@ -185,11 +188,15 @@ func tcpPorts(s *mesh.Service) []uint32 {
 // servicePort turns a workload's port into the service's: of several that lead there, one that somebody is known to call, else
 // one of the same number, else the first. A port to which none leads is left as it is.
 func (p *places) servicePort(s *mesh.Service, d door) uint32 {
-	var found []uint32
-	for _, w := range p.b.r.Endpoints(s) {
-		if d.workload == "" || workloadID(w.Ref) == d.workload {
-			found = append(found, leading(s, w, d.port)...)
+	key := ownDoor{s, d.workload, d.port}
+	found, ok := p.doors[key]
+	if !ok {
+		for _, w := range p.b.r.Endpoints(s) {
+			if d.workload == "" || workloadID(w.Ref) == d.workload {
+				found = append(found, leading(s, w, d.port)...)
+			}
 		}
+		p.doors[key] = found
 	}
 	for _, port := range found {
 		if p.b.called[doorKey{serviceID(s), port}] {
@@ -238,6 +245,13 @@ func (p *places) workload(id string) *mesh.Workload {
 		return nil
 	}
 	return p.workloads[[2]string{n.Namespace, n.Name}]
+}
+
+// ownDoor is a port of a workload behind a service.
+type ownDoor struct {
+	service  *mesh.Service
+	workload string
+	port     uint32
 }
 
 type doorKey struct {
