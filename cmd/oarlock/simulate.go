@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oarlock/oarlock/graph"
+	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/metrics"
 	"github.com/oarlock/oarlock/resolve"
 )
@@ -46,7 +47,15 @@ func (s *simulated) calls() []madeUp {
 		if e.Declared == nil || from == nil || to == nil || e.Weak() || len(to.Endpoints) == 0 {
 			continue
 		}
-		out = append(out, s.call(e, from, to, nodes))
+		if e.Declared.Verdict.Wire != resolve.WireMixed {
+			out = append(out, s.call(e, from, to, nodes))
+			continue
+		}
+		for _, id := range to.Endpoints { // each as it is
+			one := *to
+			one.Endpoints = []string{id}
+			out = append(out, s.call(e, from, &one, nodes))
+		}
 	}
 	return out
 }
@@ -75,6 +84,11 @@ func (s *simulated) call(e *graph.Edge, from, to *graph.Node, nodes map[string]*
 		f.Security = metrics.SecurityMutualTLS
 	case resolve.WirePlaintext:
 		f.Security = metrics.SecurityNone
+	case resolve.WireMixed:
+		f.Security = metrics.SecurityMutualTLS
+		if behind.Capture != mesh.CaptureSidecar || behind.Mode == mesh.ModeDisable.String() {
+			f.Security = metrics.SecurityNone
+		}
 	}
 	if sum%11 == 0 {
 		f.Errors = rate / 50
