@@ -136,7 +136,7 @@ const connectionColumns: Column<Connection>[] = [
   { name: "Failures", title: "Failed handshakes a second", number: true, wide: true, cell: (c) => c.edge.observed?.failures ?? null, show: (c) => (c.edge.observed ? (c.edge.observed.failures > 0 ? rate(c.edge.observed.failures) : "0") : "–") },
   { name: "p99", number: true, wide: true, cell: (c) => c.edge.observed?.p99 ?? null, show: (c) => (c.edge.observed?.p99 ? duration(c.edge.observed.p99) : "–") },
   { name: "Proven", wide: true, cell: (c) => c.edge.proven?.mode ?? null, show: (c) => c.edge.proven?.mode ?? "–" },
-  { name: "Warnings", number: true, cell: (c) => c.warnings, show: (c) => <Warnings n={c.warnings} worst={(c.edge.findings ?? []).some((f) => f.severity === "error") ? "error" : "warning"} /> },
+  { name: "Warnings", number: true, cell: (c) => c.warnings, show: (c) => <Warnings n={c.warnings} worst={c.worst} /> },
 ];
 
 function Declared({ of }: { of: Connection }) {

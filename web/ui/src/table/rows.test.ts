@@ -29,6 +29,12 @@ describe("rowsOf", () => {
     expect(rows[1]).toMatchObject({ callers: ["web"], callees: ["db.example.com (egress)"], rate: 10, errors: 0.2, mtls: 0.5, warnings: 1, worst: "warning", health: "degraded" });
     expect(rows[1]?.locks).toEqual({ ...noLocks(), mixed: 1, unknown: 1 });
   });
+  it("warns of what does not agree", () => {
+    const conflict = edge(web, api, "broken", { declared: { status: "CONFLICT" } as Edge["declared"] });
+    const g = { ...graph, edges: [conflict] };
+    expect(connectionsOf("m", g)[0]).toMatchObject({ warnings: 1, worst: "error" });
+    expect(rowsOf("m", g, "workloads").map((r) => r.warnings)).toEqual([1, 1]);
+  });
   it("lists egress with the services", () => {
     expect(rowsOf("m", graph, "services").map((r) => r.name)).toEqual(["api", "db.example.com"]);
   });

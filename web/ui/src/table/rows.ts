@@ -80,10 +80,16 @@ export function rowsOf(mesh: string, g: Graph, list: Exclude<List, "connections"
   return g.nodes.filter((n) => kinds[list].includes(n.kind)).map((n) => rowOf(mesh, n, at(n.id), g.window !== undefined));
 }
 
+/** What there is to warn of at an edge: its findings, and that client and server do not agree. */
+function severitiesOf(e: Edge): string[] {
+  return [...(e.findings ?? []).map((f) => f.severity), ...(e.declared?.status === "CONFLICT" ? ["error"] : [])];
+}
+
 function rowOf(mesh: string, n: GraphNode, talks: Talks, seen: boolean): Row {
   const locks = noLocks();
   for (const e of new Set([...talks.in, ...talks.out])) locks[e.lock]++;
-  const findings = [...(n.findings ?? []), ...talks.in.flatMap((e) => e.findings ?? []), ...(n.kind === "workload" ? talks.out.flatMap((e) => e.findings ?? []) : [])];
+  const looked = n.kind === "workload" ? [...talks.in, ...talks.out] : talks.in;
+  const severities = [...(n.findings ?? []).map((f) => f.severity), ...looked.flatMap(severitiesOf)];
   const t = n.traffic;
   const all = (t?.in ?? 0) + (t?.inFailures ?? 0);
   return {
@@ -101,8 +107,8 @@ function rowOf(mesh: string, n: GraphNode, talks: Talks, seen: boolean): Row {
     rate: all,
     errors: all > 0 && t ? (t.inErrors + t.inFailures) / all : null,
     mtls: t && t.known > 0 ? t.mtls : null,
-    warnings: findings.filter((f) => f.severity !== "note").length,
-    worst: findings.some((f) => f.severity === "error") ? "error" : findings.some((f) => f.severity === "warning") ? "warning" : findings.length ? "note" : "",
+    warnings: severities.filter((s) => s !== "note").length,
+    worst: (["error", "warning", "note"] as const).find((s) => severities.includes(s)) ?? "",
     health: healthOf(t, seen),
   };
 }
@@ -123,6 +129,7 @@ export interface Connection {
   name: string;
   namespaces: string;
   warnings: number;
+  worst: "error" | "warning";
 }
 
 export function connectionsOf(mesh: string, g: Graph): Connection[] {
@@ -134,7 +141,8 @@ export function connectionsOf(mesh: string, g: Graph): Connection[] {
       edge,
       name: edgeName(edge),
       namespaces: from === to || !to || !from ? to || from : `${from} → ${to}`,
-      warnings: (edge.findings ?? []).filter((f) => f.severity !== "note").length,
+      warnings: severitiesOf(edge).filter((s) => s !== "note").length,
+      worst: severitiesOf(edge).includes("error") ? "error" : "warning",
     };
   });
 }

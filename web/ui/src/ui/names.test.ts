@@ -8,7 +8,8 @@ it("names what IDs stand for", () => {
   expect(named("service/api.example.com")).toEqual({ kind: "service", namespace: "", name: "api.example.com" });
   expect(named("egress/db.example.com")).toEqual({ kind: "egress", namespace: "", name: "db.example.com" });
   expect(named("ingress/edge/gw")).toEqual({ kind: "ingress", namespace: "edge", name: "gw" });
-  expect(named("outside/unknown")).toEqual({ kind: "outside", namespace: "", name: "unknown" });
+  expect(named("egress/passthroughcluster")).toEqual({ kind: "egress", namespace: "", name: "PassthroughCluster" });
+  expect(named("outside/unknown")).toEqual({ kind: "outside", namespace: "", name: "unknown callers" });
 });
 
 it("names edges", () => {

@@ -23,8 +23,11 @@ export function named(id: string): Named {
     const [namespace = "", name = ""] = rest.split("/");
     return { kind, namespace, name };
   }
-  return { kind, namespace: "", name: rest };
+  return { kind, namespace: "", name: NAMES[id] ?? rest };
 }
+
+/** Nodes whose names are not in their IDs. */
+const NAMES: Readonly<Record<string, string>> = { "egress/passthroughcluster": "PassthroughCluster", "egress/blackholecluster": "BlackHoleCluster", "outside/unknown": "unknown callers" };
 
 /** "web → api:8080". */
 export function edgeName(e: { from: string; to: string; port?: number; subset?: string }): string {
