@@ -38,6 +38,9 @@ const (
 	lowerBelow = 40
 	// lowerLooks are the looks in a row, each [quietTime] long, that must find so little in use.
 	lowerLooks = 2
+	// manyClusters are so many that a configuration takes a processor for some 20 ms: two are kept then, so that requests
+	// go on meanwhile.
+	manyClusters = 500
 )
 
 // use is the processor time that a process had taken at a moment.
@@ -61,6 +64,7 @@ func (u use) share(since use) int64 {
 // demand judges from how much is in use how many processors there are to be. Those that come and go do so by the factor two.
 type demand struct {
 	procs, most int
+	least       int // kept at rest; 0 is 1
 	busy, quiet use // at the last look of each kind
 	low         int // quiet looks in a row that found little
 }
@@ -76,11 +80,21 @@ func (d *demand) more(now use) bool {
 	return true
 }
 
+// keep sets how many processors are kept at rest; true where there are more from now on.
+func (d *demand) keep(least int) bool {
+	d.least = min(least, d.most)
+	if d.procs >= d.least {
+		return false
+	}
+	d.procs = d.least
+	return true
+}
+
 // fewer is a look after some time; true where there are fewer processors from now on.
 func (d *demand) fewer(now use) bool {
-	share, left := now.share(d.quiet), (d.procs+1)/2
+	share, left := now.share(d.quiet), max((d.procs+1)/2, d.least)
 	d.quiet = now
-	if d.procs <= 1 || share >= lowerBelow*int64(left) {
+	if left >= d.procs || share >= lowerBelow*int64(left) {
 		d.low = 0
 		return false
 	}
@@ -135,23 +149,31 @@ func (a *adapter) rung(now use) {
 		return
 	}
 	a.set()
-	if a.procs == a.most {
-		a.alarm.every(0)
-	}
 }
 
-// look is called from time to time: it gives processors back if few are in use.
-func (a *adapter) look(now use) {
-	if a == nil || !a.fewer(now) {
+// look is called from time to time, with how many clusters there are: it gives processors back if few are in use.
+func (a *adapter) look(now use, clusters int) {
+	if a == nil {
 		return
 	}
-	a.set()
-	a.alarm.every(busyTime)
+	least := 1
+	if clusters >= manyClusters {
+		least = 2
+	}
+	more := a.keep(least)
+	if a.fewer(now) || more {
+		a.set()
+	}
 }
 
-// set tells the runtime, which stops the world for it: some ten microseconds.
+// set tells the runtime, which stops the world for it: some ten microseconds. The alarm rings while there are more to take.
 func (a *adapter) set() {
 	runtime.GOMAXPROCS(a.procs)
+	if a.procs < a.most {
+		a.alarm.every(busyTime)
+	} else {
+		a.alarm.every(0)
+	}
 	a.log.Debug("processors", "use", a.procs, "of", a.most)
 }
 

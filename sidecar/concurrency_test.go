@@ -125,6 +125,19 @@ func TestTune(t *testing.T) {
 	}
 }
 
+// TestManyClusters: what is much work to translate keeps a second processor, where there is one.
+func TestManyClusters(t *testing.T) {
+	a := newAdapter(t)
+	for _, step := range []struct{ clusters, want int }{
+		{manyClusters - 1, 1}, {manyClusters, 2}, {manyClusters, 2}, {manyClusters, 2}, {0, 2}, {0, 1},
+	} {
+		a.look(use{a.quiet.at.Add(quietTime), a.quiet.taken}, step.clusters)
+		if got := runtime.GOMAXPROCS(0); got != step.want || a.procs != got {
+			t.Fatalf("%d clusters: %d processors, want %d", step.clusters, got, step.want)
+		}
+	}
+}
+
 // newAdapter gives one that has another processor to take, and puts the number back when the test ends.
 func newAdapter(t *testing.T) *adapter {
 	if runtime.GOOS != "linux" {
@@ -178,7 +191,7 @@ func TestAdapt(t *testing.T) {
 		t.Errorf("%d processors while busy, want 2", got)
 	}
 	for range lowerLooks {
-		a.look(use{a.quiet.at.Add(quietTime), a.quiet.taken})
+		a.look(use{a.quiet.at.Add(quietTime), a.quiet.taken}, 0)
 	}
 	if got := runtime.GOMAXPROCS(0); got != 1 {
 		t.Errorf("%d processors at rest, want 1", got)
@@ -218,6 +231,6 @@ func TestAdaptHasNoChoice(t *testing.T) {
 		if a.C() != nil {
 			t.Errorf("%d processors: an alarm", most)
 		}
-		a.look(useNow())
+		a.look(useNow(), 0)
 	}
 }

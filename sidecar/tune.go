@@ -39,6 +39,7 @@ func (s *sidecar) settleWhenQuiet() {
 		return nil
 	})
 	a := adapt(mostProcs(s.file, s.opt.Procs), s.log)
+	a.look(useNow(), len(s.config.Load().Clusters))
 	go func() {
 		defer close(done)
 		defer a.close()
@@ -53,8 +54,8 @@ func (s *sidecar) settleWhenQuiet() {
 			case <-a.C():
 				a.rung(useNow())
 			case <-tick.C:
-				a.look(useNow())
 				now := s.config.Load()
+				a.look(useNow(), len(now.Clusters))
 				switch {
 				case q.due(s.proxy.Load().Accepted()):
 					settle()
