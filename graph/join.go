@@ -17,25 +17,41 @@ const (
 
 // report is what both ends say of a pair.
 type report struct {
-	source, destination [3]tally // by metrics.Security
+	source, destination side
 	lost                float64
 }
 
-// sum adds up what one end says. It most often says it of one security, which then is the sum.
-func sum(side *[3]tally) *tally {
-	only := &side[0]
-	for i := range side {
+// side is what one end says, by metrics.Security; nil where it says nothing.
+type side [3]*tally
+
+// at gives what is said of one security, to be changed.
+func (s *side) at(of metrics.Security) *tally {
+	if s[of] == nil {
+		s[of] = &tally{}
+	}
+	return s[of]
+}
+
+// sum adds up what one end says, to be read. It most often says it of one security, which then is the sum.
+func (s *side) sum() *tally {
+	var only *tally
+	for _, t := range s {
 		switch {
-		case side[i].empty() || only == &side[i]:
-		case only.empty():
-			only = &side[i]
+		case t == nil || t.empty():
+		case only == nil:
+			only = t
 		default:
-			var t tally
-			for i := range side {
-				t.add(&side[i])
+			var all tally
+			for _, t := range s {
+				if t != nil {
+					all.add(t)
+				}
 			}
-			return &t
+			return &all
 		}
+	}
+	if only == nil {
+		return &tally{}
 	}
 	return only
 }
@@ -185,11 +201,11 @@ func (j *joining) count(k pair, f *metrics.Flow, share float64) {
 		r = &report{}
 		j.reports[k] = r
 	}
-	side := &r.source
+	by := &r.source
 	if f.Reporter == metrics.Destination {
-		side = &r.destination
+		by = &r.destination
 	}
-	side[security(f)].flow(f, share)
+	by.at(security(f)).flow(f, share)
 }
 
 // onlyDeclared is the port of the one edge that is declared between two nodes for such a protocol, or the service's only port
@@ -232,10 +248,10 @@ func (j *joining) account(d door, from []string) {
 	}
 	if unknown != nil {
 		for _, s := range []metrics.Security{metrics.SecurityNone, metrics.SecurityMutualTLS} {
-			attribute(&unknown.destination[s], s, named, s)
+			attribute(unknown.destination.at(s), s, named, s)
 		}
 		for _, s := range []metrics.Security{metrics.SecurityNone, metrics.SecurityMutualTLS, metrics.SecurityUnknown} {
-			attribute(&unknown.destination[s], s, named, metrics.SecurityUnknown)
+			attribute(unknown.destination.at(s), s, named, metrics.SecurityUnknown)
 		}
 	}
 	if j.speaks[d.workload] && !j.down[d.workload] {
@@ -256,7 +272,7 @@ func attribute(unknown *tally, at metrics.Security, named []*report, knows metri
 		counted := r.source[knows].weight()
 		claims[i] = counted - r.destination[at].weight()
 		if knows == metrics.SecurityUnknown {
-			claims[i] = counted - sum(&r.destination).weight()
+			claims[i] = counted - r.destination.sum().weight()
 		}
 		if claims[i] < skew*counted {
 			claims[i] = 0
@@ -271,14 +287,14 @@ func attribute(unknown *tally, at metrics.Security, named []*report, knows metri
 		part = 1
 	}
 	for i, r := range named {
-		r.destination[at].take(unknown, part*claims[i]/all)
+		r.destination.at(at).take(unknown, part*claims[i]/all)
 	}
 	unknown.keep(1 - part)
 }
 
 // lost is what the source counted and the destination did not: requests that failed, and connections.
 func lost(r *report) float64 {
-	s, d := sum(&r.source), sum(&r.destination)
+	s, d := r.source.sum(), r.destination.sum()
 	n := max(0, min(s.requests-d.requests, s.errors-d.errors)) + max(0, s.connections-d.connections)
 	if n < skew*(s.requests+s.connections) {
 		return 0
@@ -287,7 +303,7 @@ func lost(r *report) float64 {
 }
 
 func attributeFailures(unknown *report, named []*report) {
-	failed, all := sum(&unknown.destination), 0.0
+	failed, all := unknown.destination.sum(), 0.0
 	for _, r := range named {
 		all += r.lost
 	}
@@ -296,10 +312,12 @@ func attributeFailures(unknown *report, named []*report) {
 	}
 	part := min(1, retries*all/failed.failures)
 	for _, r := range named {
-		r.destination[0].takeFailures(failed, part*r.lost/all)
+		r.destination.at(0).takeFailures(failed, part*r.lost/all)
 	}
-	for i := range unknown.destination {
-		unknown.destination[i].keepFailures(1 - part)
+	for _, t := range unknown.destination {
+		if t != nil {
+			t.keepFailures(1 - part)
+		}
 	}
 }
 
@@ -333,7 +351,7 @@ func (j *joining) finish() *joined {
 
 // part decides whose report counts; nil where nothing is left.
 func (j *joining) part(k pair, r *report) *part {
-	s, d := sum(&r.source), sum(&r.destination)
+	s, d := r.source.sum(), r.destination.sum()
 	p := &part{lost: r.lost, source: s.weight()+s.failures > 0, destination: d.weight()+d.failures > 0}
 	if !p.source && !p.destination {
 		return nil

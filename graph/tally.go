@@ -42,8 +42,13 @@ func (s set) list() []string { return slices.Sorted(slices.Values(s)) }
 // quietByte is what a byte weighs where nothing was opened in the window: a connection from before goes on.
 const quietByte = 1e-6
 
-// weight is how much of something there was: requests and connections, and bytes where there were neither.
-func (t *tally) weight() float64 { return t.mtls + t.plain + t.dark }
+// weight is how much of something there was: requests and connections, and bytes where there were neither. That of nil is 0.
+func (t *tally) weight() float64 {
+	if t == nil {
+		return 0
+	}
+	return t.mtls + t.plain + t.dark
+}
 
 // empty says whether nothing was added.
 func (t *tally) empty() bool {
