@@ -73,7 +73,11 @@ export function drawOverlay(ctx: CanvasRenderingContext2D, o: Overlay, v: View):
       if (!a || !b || o.hidden.has(e.id)) continue;
       const m = lockPlace(lineOf(a, b, e.offset));
       if (!seen(m.x, m.y) || !taken.take(m.x, m.y, room * grow, room * grow)) continue;
-      locks.push({ e, m, label: e.label !== "" && v.zoom >= 0.34 && taken.take(m.x, m.y + 19 * grow, (6 + e.label.length * 5.4) * grow, 9 * grow) });
+      locks.push({ e, m, label: false });
+    }
+    // No label takes the place of a lock.
+    if (v.zoom >= 0.34) {
+      for (const l of locks) l.label = l.e.label !== "" && taken.take(l.m.x, l.m.y + 19 * grow, (6 + l.e.label.length * 5.4) * grow, 9 * grow);
     }
     for (const { e, m, label } of locks) {
       ctx.globalAlpha = o.dim.has(e.id) ? 0.13 : 1;
