@@ -249,7 +249,13 @@ function Edges({ mesh, title, edges, end, also }: { mesh: string; title: string;
               <span className="edges-name">
                 {named(e[end]).name}
                 {end === "to" && e.port ? `:${e.port}` : ""}
-                {end === "from" && <span className="faint"> → {also ? named(e.to).name : ""}:{e.port}</span>}
+                {end === "from" && (also || !!e.port) && (
+                  <span className="faint">
+                    {" → "}
+                    {also ? named(e.to).name : ""}
+                    {e.port ? `:${e.port}` : ""}
+                  </span>
+                )}
               </span>
               <span className="number soft">{e.observed && attempts(e.observed) > 0 ? rate(attempts(e.observed)) : "–"}</span>
             </Link>
