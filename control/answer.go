@@ -26,7 +26,8 @@ func (p *Plane) Now() *web.Now {
 // tell makes what is in force known to the API. The caller does not hold mu.
 func (p *Plane) tell() {
 	p.mu.Lock()
-	n := &web.Now{Taken: p.taken.snap, Files: p.taken.files, Problems: p.taken.problems, Running: p.running, Published: p.resolver}
+	p.told++
+	n := &web.Now{Number: p.told, Taken: p.taken.snap, Files: p.taken.files, Problems: p.taken.problems, Running: p.running, Published: p.resolver}
 	if p.held != nil {
 		n.Held = p.held.why
 	}

@@ -74,6 +74,46 @@ func TestChangedVerdict(t *testing.T) {
 	}
 }
 
+// TestChangedVerdictOfStrangers: what callers did whom nobody declares counts for a new verdict no more than what others did,
+// whether or not somebody looked before it changed.
+func TestChangedVerdictOfStrangers(t *testing.T) {
+	for _, looked := range []bool{true, false} {
+		r, store := shopRig(t, nil)
+		plain := called(metrics.SecurityNone)
+		plain[0].Source = metrics.Peer{}
+		store.set(plain, nil)
+		stranger := func() *api.Edge {
+			t.Helper()
+			g, err := r.client.Graph(t.Context(), api.GraphQuery{Window: 2 * time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range g.Edges {
+				if strings.HasPrefix(g.Edges[i].From, "outside/") {
+					return &g.Edges[i]
+				}
+			}
+			t.Fatalf("nobody calls from outside: %+v", g.Edges)
+			return nil
+		}
+		if looked {
+			if e := stranger(); e.Lock != "open" || e.Changed != nil {
+				t.Errorf("before the change: %+v", e)
+			}
+		}
+		r.change("require", "shop", true)
+		for range 2 {
+			e := stranger()
+			if c := e.Changed; c == nil || !c.Since.IsZero() || c.InForce != 0 || c.Total != 1 {
+				t.Errorf("looked before: %v: changed %+v", looked, c)
+			}
+			for _, f := range e.Findings {
+				t.Errorf("looked before: %v: what was seen before the change is held against it: %+v", looked, f)
+			}
+		}
+	}
+}
+
 // TestPicturesAreShared: however many ask, the store is asked about once a second.
 func TestPicturesAreShared(t *testing.T) {
 	r, store := shopRig(t, nil)

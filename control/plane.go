@@ -104,6 +104,7 @@ type Plane struct {
 	published *mesh.Snapshot    // taken with running
 	resolver  *resolve.Resolver // of published, or of one with the same content; nil before there is one
 	now       *web.Now          // what the API was last told
+	told      uint64            // how many states it was told
 	versions  versions
 }
 

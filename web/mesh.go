@@ -41,6 +41,7 @@ type Mesh interface {
 
 // Now is a mesh at one moment. It is immutable. A Mesh tells [API.Took] each one, in order.
 type Now struct {
+	Number   uint64          // grows with each one
 	Taken    *mesh.Snapshot  // of the manifests that were taken
 	Files    []manifest.File // that it was read from
 	Problems []mesh.Problem  // likewise

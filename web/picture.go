@@ -91,11 +91,33 @@ func (v *views) observed(ctx context.Context, window time.Duration) (*metrics.Ob
 	return seen, ""
 }
 
+// make makes a picture. Edges that nobody declares are met in it: where a change is found to be theirs too, it is made again.
 func (v *views) make(ctx context.Context, window time.Duration) *picture {
 	n := v.api.opt.Mesh.Now()
+	v.api.tracker.published(n) // whoever tells the tracker may be later
+	slack := v.slack(ctx)
+	p := v.look(ctx, n, window, slack)
+	if v.api.tracker.met(p.graph, n, time.Now(), window+slack) {
+		v.api.tracker.acknowledged(v.api.opt.Mesh, time.Now())
+		p = v.look(ctx, n, window, slack)
+	}
+	return p
+}
+
+// slack is how much before a window the store may begin to count.
+func (v *views) slack(ctx context.Context) time.Duration {
+	if v.api.opt.Flows == nil || v.api.tracker.quiet() {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, adminTime)
+	defer cancel()
+	return v.api.opt.Flows.Health(ctx).Interval + startSlack
+}
+
+func (v *views) look(ctx context.Context, n *Now, window, slack time.Duration) *picture {
 	p := &picture{window: window, made: time.Now(), now: n, graph: graph.Build(n.Declared()), nodes: map[string]*api.GraphNode{}, edges: map[string]*api.Edge{}}
 	proofs, generation := v.api.proofs.all()
-	w := graph.Witnesses{Now: time.Now(), Proofs: proofs, Changed: v.api.tracker.within(time.Now(), window)}
+	w := graph.Witnesses{Now: time.Now(), Proofs: proofs, Changed: v.api.tracker.within(time.Now(), window+slack)}
 	group := errgroup.Group{}
 	group.Go(func() error {
 		w.Observed, w.Trouble = v.observed(ctx, window)

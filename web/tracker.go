@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -10,15 +11,29 @@ import (
 	"github.com/oarlock/oarlock/resolve"
 )
 
-// maxTracked bounds the edges whose change is remembered.
-const maxTracked = 20_000
+// Bounds of what is remembered.
+const (
+	maxTracked = 20_000 // edges whose change is known
+	maxPast    = 4      // meshes before changes
+)
 
 // tracker knows of each edge since when its verdict is as it is, and since when that is in force on both of its ends: what
 // was seen before tells nothing of it. It remembers for the longest window.
 type tracker struct {
 	mu       sync.Mutex
+	number   uint64                     // of the state that was compared last
+	version  string                     // likewise
 	verdicts map[string]resolve.Verdict // of the edges of the mesh that was published last
 	changed  map[string]*turn
+	last     *resolve.Resolver // that of the manifests published last
+	past     []*past           // newest last
+}
+
+// past is a mesh as it was before a change. Edges that nobody declares are known from traffic alone, which may be seen later
+// than the change: their verdict before it is asked for then.
+type past struct {
+	before *resolve.Resolver
+	turn   turn // of whatever changed with it; its ends are all sidecars
 }
 
 // turn is the last change of an edge's verdict.
@@ -28,24 +43,33 @@ type turn struct {
 	since   time.Time // when the sidecars of both ends had it; zero while they do not
 	ends    []mesh.Ref
 	inForce int
+	met     bool // the edge is known from traffic alone
+}
+
+// within says whether a turn was within a window, or is not over yet.
+func (t *turn) within(now time.Time, window time.Duration) bool {
+	return t.since.IsZero() || now.Sub(t.since) < window
 }
 
 func newTracker() *tracker { return &tracker{changed: map[string]*turn{}} }
 
-// published compares the verdicts of a mesh with those before it.
+// published compares the verdicts of a mesh with those before it, unless it knows of a newer one. Before anything is
+// published, the manifests alone are what comes next is compared with.
 func (t *tracker) published(n *Now) {
-	if n.Published == nil {
-		return
-	}
-	g := graph.Build(n.Declared())
-	nodes := make(map[string]*graph.Node, len(g.Nodes))
-	for i := range g.Nodes {
-		nodes[g.Nodes[i].ID] = &g.Nodes[i]
-	}
-	pods := podsByOwner(n.Published.Snapshot())
-	fresh := make(map[string]resolve.Verdict, len(g.Edges))
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.last != nil && n.Number <= t.number || n.Published == nil && t.last != nil {
+		return
+	}
+	t.number = n.Number
+	if t.last != nil && t.version == n.version() {
+		return
+	}
+	t.version = n.version()
+	g := graph.Build(n.Declared())
+	nodes := nodesOf(g)
+	pods := podsByOwner(n.resolver().Snapshot())
+	fresh := make(map[string]resolve.Verdict, len(g.Edges))
 	for i := range g.Edges {
 		e := &g.Edges[i]
 		if e.Declared == nil {
@@ -55,10 +79,107 @@ func (t *tracker) published(n *Now) {
 		fresh[id] = e.Declared.Verdict
 		if old, known := t.verdicts[id]; known && !sameWire(&old, &e.Declared.Verdict) {
 			t.changed[id] = &turn{version: n.version(), at: n.At, ends: ends(e, nodes, pods)}
+		} else if one := t.changed[id]; one != nil && one.since.IsZero() {
+			one.ends = ends(e, nodes, pods) // who is gone acknowledges nothing any more
 		}
 	}
+	t.remember(n, pods)
 	t.verdicts = fresh
 	t.forget(time.Now())
+}
+
+// remember keeps the mesh that n follows. The caller holds mu.
+func (t *tracker) remember(n *Now, pods map[mesh.Ref][]mesh.Ref) {
+	var all []mesh.Ref
+	for _, some := range pods {
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, mesh.Ref.Compare)
+	all = slices.Compact(all)
+	for _, p := range t.past {
+		p.turn.ends = all
+	}
+	if t.last != nil && t.last.Snapshot().Version != n.Taken.Version {
+		t.past = append(t.past, &past{t.last, turn{version: n.version(), at: n.At, ends: all}})
+		t.past = t.past[max(0, len(t.past)-maxPast):]
+	}
+	t.last = n.Declared()
+}
+
+// met looks at the edges of a graph that are known from traffic alone, and says whether the verdict of one has changed
+// within a window and was not known to have.
+func (t *tracker) met(g *graph.Graph, n *Now, now time.Time, window time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.past) == 0 || n.version() != t.version {
+		return false
+	}
+	nodes, pods := nodesOf(g), podsByOwner(n.resolver().Snapshot())
+	found := false
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		if e.Declared == nil || e.Sources[0].Kind != graph.SourceTraffic {
+			continue
+		}
+		was := e.Declared.Verdict
+		for _, p := range slices.Backward(t.past) {
+			if !p.turn.within(now, window) {
+				break
+			}
+			before, ok := verdictBy(p.before, e, nodes)
+			if !ok {
+				break
+			}
+			if sameWire(&before, &was) {
+				continue
+			}
+			id := e.ID()
+			if one := t.changed[id]; one == nil || one.at.Before(p.turn.at) {
+				t.changed[id] = &turn{version: p.turn.version, at: p.turn.at, since: p.turn.since, ends: ends(e, nodes, pods), met: true}
+				found = true
+			}
+			break
+		}
+	}
+	return found
+}
+
+// verdictBy gives the verdict of an edge in another mesh; false where its ends are not there.
+func verdictBy(r *resolve.Resolver, e *graph.Edge, nodes map[string]*graph.Node) (resolve.Verdict, bool) {
+	var c resolve.Client
+	from, to := nodes[e.From], nodes[e.To]
+	if from == nil || to == nil {
+		return resolve.Verdict{}, false
+	}
+	if from.Kind != graph.NodeOutside {
+		if c.Workload = workloadAt(r.Snapshot(), from.At.Ref); c.Workload == nil {
+			return resolve.Verdict{}, false
+		}
+	}
+	target := resolve.Target{Port: e.Port, Subset: e.Subset}
+	switch to.Kind {
+	case graph.NodeWorkload:
+		target.Workload = workloadAt(r.Snapshot(), to.At.Ref)
+	default:
+		i := slices.IndexFunc(r.Snapshot().Services, func(s *mesh.Service) bool { return serviceNode(s) == e.To })
+		if i >= 0 {
+			target.Service = r.Snapshot().Services[i]
+		} else if to.Kind == graph.NodeEgress {
+			target.Host = to.Name
+		}
+	}
+	if target.Workload == nil && target.Service == nil && target.Host == "" {
+		return resolve.Verdict{}, false
+	}
+	return r.Resolve(c, target), true
+}
+
+func nodesOf(g *graph.Graph) map[string]*graph.Node {
+	out := make(map[string]*graph.Node, len(g.Nodes))
+	for i := range g.Nodes {
+		out[g.Nodes[i].ID] = &g.Nodes[i]
+	}
+	return out
 }
 
 // sameWire says whether two verdicts come to the same for a connection. How many endpoints there are is no change of policy.
@@ -70,10 +191,11 @@ func sameWire(a, b *resolve.Verdict) bool {
 // holds mu.
 func (t *tracker) forget(now time.Time) {
 	for id, one := range t.changed {
-		if _, there := t.verdicts[id]; !there || !one.since.IsZero() && now.Sub(one.since) > mostWindow {
+		if _, there := t.verdicts[id]; !there && !one.met || !one.since.IsZero() && now.Sub(one.since) > mostWindow {
 			delete(t.changed, id)
 		}
 	}
+	t.past = slices.DeleteFunc(t.past, func(p *past) bool { return !p.turn.within(now, mostWindow) })
 	if len(t.changed) <= maxTracked {
 		return
 	}
@@ -129,7 +251,11 @@ func (t *tracker) acknowledged(m Mesh, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	have := map[string]map[mesh.Ref]bool{} // by version
-	for _, one := range t.changed {
+	turns := slices.Collect(maps.Values(t.changed))
+	for _, p := range t.past {
+		turns = append(turns, &p.turn)
+	}
+	for _, one := range turns {
 		if !one.since.IsZero() {
 			continue
 		}
@@ -153,13 +279,20 @@ func (t *tracker) acknowledged(m Mesh, now time.Time) {
 	}
 }
 
+// quiet says whether there is no change to tell of.
+func (t *tracker) quiet() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.changed)+len(t.past) == 0
+}
+
 // within gives the edges whose verdict changed within a window, without what was observed of them.
 func (t *tracker) within(now time.Time, window time.Duration) map[string]graph.Changed {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := map[string]graph.Changed{}
 	for id, one := range t.changed {
-		if one.since.IsZero() || now.Sub(one.since) < window {
+		if one.within(now, window) {
 			out[id] = graph.Changed{Since: one.since, InForce: one.inForce, Total: len(one.ends)}
 		}
 	}

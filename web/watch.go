@@ -297,10 +297,7 @@ func pause(ctx context.Context, d time.Duration) {
 // declaredCalls are the calls that somebody is said to make: by the workload itself, or by a route.
 func declaredCalls(r *resolve.Resolver) []plan.Call {
 	g := graph.Build(r)
-	nodes := make(map[string]*graph.Node, len(g.Nodes))
-	for i := range g.Nodes {
-		nodes[g.Nodes[i].ID] = &g.Nodes[i]
-	}
+	nodes := nodesOf(g)
 	var out []plan.Call
 	for i := range g.Edges {
 		e := &g.Edges[i]
