@@ -147,7 +147,9 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 			refuse(w, http.StatusForbidden, errors.New("answer request: it is from a page of another site"))
 			return
 		}
-		next.ServeHTTP(w, r)
+		out := newPatient(w)
+		defer out.grant() // what is left to send goes when the handler has ended
+		next.ServeHTTP(out, r)
 	})
 }
 

@@ -368,6 +368,31 @@ func TestDashboardBoundsStreams(t *testing.T) {
 	}
 }
 
+// TestDashboardSlowReader: who asks for much and takes nothing loses the connection, and a stream that is quiet does not.
+func TestDashboardSlowReader(t *testing.T) {
+	b := newBoard(t, web.DashboardOptions{})
+	address := strings.TrimPrefix(b.url, "http://")
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ended := make(chan error, 1)
+	go func() { // the server takes requests only as long as it sends answers
+		for {
+			if _, err := fmt.Fprintf(conn, "GET /assets/index.js HTTP/1.1\r\nHost: %s\r\n\r\n", address); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		t.Error("a reader that takes nothing is waited for")
+	}
+}
+
 func TestDashboardShortToken(t *testing.T) {
 	if _, err := web.NewDashboard(nil, web.DashboardOptions{Token: "short"}); err == nil || !strings.Contains(err.Error(), "5 bytes") {
 		t.Errorf("NewDashboard = %v", err)

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -73,4 +74,38 @@ func address(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// Of what is sent to a browser, each piece of at most pieceBytes may take pieceTime: who takes nothing holds a connection, of
+// which there are only so many.
+const (
+	pieceBytes = 64 << 10
+	pieceTime  = 10 * time.Second
+)
+
+// patient writes piece by piece, each with a deadline of its own, so that a stream may last and a page may come slowly.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func newPatient(w http.ResponseWriter) *patient { return &patient{w, http.NewResponseController(w)} }
+
+// Unwrap lets an http.ResponseController through.
+func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// grant gives the next piece its time. A connection that cannot have a deadline is gone, as the next write will tell.
+func (p *patient) grant() { _ = p.control.SetWriteDeadline(time.Now().Add(pieceTime)) }
+
+// Write implements http.ResponseWriter.
+func (p *patient) Write(b []byte) (int, error) {
+	sent := 0
+	for {
+		p.grant()
+		n, err := p.ResponseWriter.Write(b[:min(len(b), pieceBytes)])
+		sent += n
+		if b = b[n:]; err != nil || len(b) == 0 {
+			return sent, err
+		}
+	}
 }
