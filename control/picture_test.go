@@ -114,6 +114,19 @@ func TestChangedVerdictOfStrangers(t *testing.T) {
 	}
 }
 
+// TestSharesCountOnce: of what both ends report the destination's word counts, also where it cannot name its port.
+func TestSharesCountOnce(t *testing.T) {
+	r, store := shopRig(t, nil)
+	flows := append(called(metrics.SecurityMutualTLS), called(metrics.SecurityMutualTLS)...)
+	flows[0].Port = 0
+	flows[1].Reporter, flows[1].Security = metrics.Source, metrics.SecurityUnknown
+	store.set(flows, nil)
+	o, err := r.client.Overview(t.Context(), 2*time.Minute)
+	if err != nil || o.Known == nil || *o.Known != 1 || o.MTLS == nil || *o.MTLS != 1 {
+		t.Errorf("overview %+v: %v", o, err)
+	}
+}
+
 // TestPicturesAreShared: however many ask, the store is asked about once a second.
 func TestPicturesAreShared(t *testing.T) {
 	r, store := shopRig(t, nil)

@@ -8,8 +8,8 @@ import (
 
 	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/change"
+	"github.com/oarlock/oarlock/graph"
 	"github.com/oarlock/oarlock/mesh"
-	"github.com/oarlock/oarlock/metrics"
 )
 
 // How much of everything an overview shows.
@@ -35,7 +35,7 @@ func (a *API) overview(r *http.Request) (any, error) {
 	if rule := modeOf(p.now.Taken, change.Resource{Scope: change.ScopeMesh}); rule != nil {
 		out.Rule = *rule
 	}
-	out.MTLS, out.Known = shares(p.seen)
+	out.MTLS, out.Known = shares(p.graph)
 	for i := range p.shape.Edges {
 		countLock(&out.Locks, p.shape.Edges[i].Lock)
 		out.Findings += serious(p.shape.Edges[i].Findings)
@@ -96,50 +96,24 @@ func broken(p *picture) []api.Edge {
 	return out[:min(len(out), brokenShown)]
 }
 
-// shares are the share of traffic with mutual TLS of what is known, and of what is known of all; nil without traffic. Where
-// both ends counted, the destination's word counts.
-func shares(o *metrics.Observation) (mtls, known *float64) {
-	if o == nil {
-		return nil, nil
-	}
-	type key struct {
-		from, to string
-		host     string
-		port     uint16
-	}
-	told := map[key]bool{}
-	at := func(f *metrics.Flow) key {
-		return key{f.Source.Namespace + "/" + f.Source.Workload, f.Destination.Namespace + "/" + f.Destination.Workload, f.Service.Host, f.Port}
-	}
-	for i := range o.Flows {
-		if o.Flows[i].Reporter == metrics.Destination {
-			told[at(&o.Flows[i])] = true
-		}
-	}
+// shares are the share of traffic with mutual TLS of what is known, and of what is known of all; nil without traffic. They are
+// those of the edges, where the reports of both ends are one.
+func shares(g *graph.Graph) (mtls, known *float64) {
 	var all, sure, locked float64
-	for i := range o.Flows {
-		f := &o.Flows[i]
-		if f.Reporter != metrics.Destination && told[at(f)] {
-			continue
-		}
-		n := f.Requests + f.Connections
-		all += n
-		switch f.Security {
-		case metrics.SecurityMutualTLS:
-			sure += n
-			locked += n
-		case metrics.SecurityNone:
-			sure += n
+	for i := range g.Edges {
+		if o := g.Edges[i].Observed; o != nil {
+			n := o.Requests + o.Connections
+			all, sure, locked = all+n, sure+n*o.Known, locked+n*o.Known*o.MTLS
 		}
 	}
 	if all == 0 {
 		return nil, nil
 	}
 	known = new(float64)
-	*known = sure / all
+	*known = min(sure/all, 1)
 	if sure > 0 {
 		mtls = new(float64)
-		*mtls = locked / sure
+		*mtls = min(locked/sure, 1)
 	}
 	return mtls, known
 }
