@@ -12,7 +12,7 @@ import (
 const (
 	skew      = 0.2 // of what the source counts
 	remainder = 0.1 // of what the destination counts of callers that it cannot name
-	retries   = 3   // handshakes a sidecar may try for one request
+	retries   = 3   // times that a sidecar may try one request
 )
 
 // report is what both ends say of a pair.
@@ -282,7 +282,9 @@ func attribute(unknown *tally, at metrics.Security, named []*report, knows metri
 	if total == 0 || all == 0 {
 		return
 	}
-	part := min(1, all/total) // of the unknown traffic that has found its callers
+	// A source counts a request once however often its sidecar tried it; what failed in between only the destination has.
+	again := min(unknown.errors, (retries-1)*all)
+	part := min(1, (all+again)/total) // of the unknown traffic that has found its callers
 	if 1-part < remainder {
 		part = 1
 	}
