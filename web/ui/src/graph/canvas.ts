@@ -26,6 +26,8 @@ export interface Happenings {
 }
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif';
+/** The shortest rest after a movement, in milliseconds. */
+const REST = 130;
 /** The least zoom at which names can be read. */
 const READABLE = 0.48;
 
@@ -48,6 +50,8 @@ export class GraphCanvas {
   private shown: Shown = { hidden: new Set(), dim: new Set(), matches: -1 };
   private large = false;
   private moving = 0;
+  /** How long the viewport has to rest before it is drawn anew: where that takes long, dragging would wait for it. */
+  private rest = REST;
   private palette = colours();
   private frame = 0;
   private movingUntil = 0;
@@ -141,7 +145,7 @@ export class GraphCanvas {
     this.moving = window.setTimeout(() => {
       this.moving = 0;
       this.paint();
-    }, 130);
+    }, this.rest);
   }
 
   /** Shows a picture: what is there already is changed in place, and nothing else moves. */
@@ -201,7 +205,12 @@ export class GraphCanvas {
 
   /** Draws the overlay soon, once for however many wishes. */
   private paint(): void {
-    if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      const begin = performance.now();
+      this.draw();
+      requestAnimationFrame(() => (this.rest = Math.min(1000, Math.max(REST, 2 * (performance.now() - begin)))));
+    });
   }
 
   private draw(): void {

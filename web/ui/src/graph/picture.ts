@@ -106,6 +106,7 @@ function addMesh(out: Picture, mesh: string, g: Graph, left: number, top: number
   const places = new Map(Object.entries(g.layout?.nodes ?? {}));
   const size = { width: g.layout?.width ?? 0, height: g.layout?.height ?? 0 };
   const boxed = new Set(g.layout?.boxes.map((b) => b.id));
+  const shares = shareLocks(g.edges);
   let strays = 0;
   for (const n of g.nodes) {
     let at = places.get(n.id);
@@ -116,7 +117,7 @@ function addMesh(out: Picture, mesh: string, g: Graph, left: number, top: number
     }
     out.nodes.push({ id: keyOf(mesh, n.id), mesh, node: n, x: at.x + left, y: at.y + top, ...groupOf(n, boxed), health: healthOf(n), marker: markerOf(n.findings) });
     for (const e of n.endpoints ?? []) {
-      if (byID.has(e)) out.links.push({ id: keyOf(mesh, `${n.id}~${e}`), mesh, from: keyOf(mesh, n.id), to: keyOf(mesh, e), lock: shareLock(g.edges, n.id, e) });
+      if (byID.has(e)) out.links.push({ id: keyOf(mesh, `${n.id}~${e}`), mesh, from: keyOf(mesh, n.id), to: keyOf(mesh, e), lock: shares.get(n.id + " " + e) });
     }
   }
   if (strays > 0) size.height += 84 + Math.floor((strays - 1) / 6) * 64;
@@ -159,16 +160,18 @@ function addEdges(out: Picture, mesh: string, g: Graph, label: Label): void {
   }
 }
 
-/** The lock of what one workload got, where that tells more than the edges themselves do. */
-function shareLock(edges: readonly Edge[], service: string, workload: string): Lock | undefined {
-  let worst: Lock | undefined;
+/** The locks of what single workloads got, where that tells more than the edges themselves do, by service and workload. */
+function shareLocks(edges: readonly Edge[]): ReadonlyMap<string, Lock> {
+  const out = new Map<string, Lock>();
   for (const e of edges) {
-    if (e.to !== service) continue;
     for (const s of e.shares ?? []) {
-      if (s.workload === workload && s.lock !== e.lock) worst = worst === undefined || WORSE.indexOf(s.lock) < WORSE.indexOf(worst) ? s.lock : worst;
+      if (s.lock === e.lock) continue;
+      const key = e.to + " " + s.workload;
+      const worst = out.get(key);
+      if (worst === undefined || WORSE.indexOf(s.lock) < WORSE.indexOf(worst)) out.set(key, s.lock);
     }
   }
-  return worst;
+  return out;
 }
 
 const WORSE: readonly Lock[] = ["broken", "open", "mixed", "unknown", "locked"];
