@@ -92,7 +92,7 @@ func (s *stage) editFile() {
 	b.press("table a", "frontpage-v1 → bookings:8080")
 	b.press(`aside a`, "mesh-policy.yaml:")
 	b.until("the editor at its line", `location.pathname.endsWith("/security") && /file=.*mesh-policy.yaml&line=\d+/.test(decodeURIComponent(location.search)) && document.querySelector('`+editorField+`')`, 10*time.Second)
-	good := s.read("mesh-policy.yaml")
+	good := s.m.read("mesh-policy.yaml")
 	b.fill(editorField, strings.Replace(good, "  peers:", "  peers: [", 1))
 	b.until("an error with its line", `/Problems \(\d+ errors?\)/.test(document.body.innerText)`, 10*time.Second)
 	at := eval[string](b, `document.querySelector("aside[aria-label='objects and problems'] ul button").innerText`)
@@ -104,7 +104,7 @@ func (s *stage) editFile() {
 	b.press("button", "Preview")
 	s.apply(9)
 	b.closeDialog()
-	if text := s.read("mesh-policy.yaml"); !strings.Contains(text, "mode: STRICT") || !strings.HasPrefix(text, "# ") {
+	if text := s.m.read("mesh-policy.yaml"); !strings.Contains(text, "mode: STRICT") || !strings.HasPrefix(text, "# ") {
 		b.t.Errorf("the file has not what was written, or lost its comments:\n%s", text)
 	}
 }
@@ -113,7 +113,7 @@ func (s *stage) editFile() {
 func (s *stage) editMeanwhile() {
 	b := s.b
 	b.open(s.address("security", "file", filepath.Join(s.m.dir, "mesh-policy.yaml"), "line", "9"))
-	before := s.read("mesh-policy.yaml")
+	before := s.m.read("mesh-policy.yaml")
 	b.fill(editorField, "# written here\n"+before)
 	b.see("changed", 5*time.Second)
 	if err := os.WriteFile(filepath.Join(s.m.dir, "mesh-policy.yaml"), []byte("# written by hand\n"+before), 0o644); err != nil {
@@ -127,17 +127,7 @@ func (s *stage) editMeanwhile() {
 	b.press("button", "Preview")
 	s.apply(9)
 	b.closeDialog()
-	if text := s.read("mesh-policy.yaml"); !strings.HasPrefix(text, "# written here\n# The") {
+	if text := s.m.read("mesh-policy.yaml"); !strings.HasPrefix(text, "# written here\n# The") {
 		b.t.Errorf("the file has not what was written:\n%s", text)
 	}
-}
-
-// read gives a file of the manifests.
-func (s *stage) read(file string) string {
-	s.b.t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.m.dir, file))
-	if err != nil {
-		s.b.t.Fatal(err)
-	}
-	return string(text)
 }

@@ -8,6 +8,8 @@ import (
 	"image"
 	"image/png"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +116,16 @@ func (b *browser) closeDialog() {
 	b.t.Helper()
 	b.press("dialog button", "Close")
 	b.until("no dialog", `!document.querySelector("dialog[open]")`, 5*time.Second)
+}
+
+// read gives a file of the manifests.
+func (m *liveMesh) read(file string) string {
+	m.t.Helper()
+	text, err := os.ReadFile(filepath.Join(m.dir, file))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // screenshot is what the page looks like.
