@@ -223,6 +223,44 @@ func TestChangesSurvive(t *testing.T) {
 	r.changes(2)
 }
 
+// TestChangesWhileDown: what happened to the files between two control planes is written down once, and what was seen before
+// it proves nothing of the verdicts after; likewise where the plane ended just after a change.
+func TestChangesWhileDown(t *testing.T) {
+	r, _ := shopRig(t, nil)
+	edge := func(want bool) {
+		t.Helper()
+		g, err := r.client.Graph(t.Context(), api.GraphQuery{})
+		if err != nil || len(g.Edges) != 1 || (g.Edges[0].Changed != nil) != want {
+			t.Errorf("%+v: %v", g, err)
+		}
+	}
+	edge(false)
+	kept := filepath.Join(r.opt.State, "manifests.json")
+	r.until("manifests that are kept", func() bool { _, err := os.Stat(kept); return err == nil })
+	old, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	r.source.set("/mesh/policy.yaml", policy("DISABLE"))
+	r.run()
+	edge(true)
+	if one := r.changes(1)[0]; one.Who != "files" || one.What != "edit PeerAuthentication shop/default" || one.Snapshot == "" || !one.Undo {
+		t.Errorf("change %+v", one)
+	}
+	for _, early := range []bool{false, true} {
+		r.stop()
+		if early { // it ended when the change was in the journal, and before the manifests were kept
+			if err := os.WriteFile(kept, old, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.run()
+		r.changes(1)
+		edge(true)
+	}
+}
+
 func TestEdit(t *testing.T) {
 	r, _ := shopRig(t, nil)
 	f, err := r.client.File(t.Context(), "/mesh/policy.yaml")

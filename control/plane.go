@@ -99,6 +99,7 @@ type Plane struct {
 
 	mu        sync.Mutex // guards what follows
 	taken     taken      // what is in force
+	before    *taken     // what was when a control plane last ran, where that is something else
 	held      *held      // what is not, and why; nil: nothing
 	running   *mesh.Running
 	published *mesh.Snapshot    // taken with running
@@ -134,6 +135,10 @@ func New(ctx context.Context, opt Options) (*Plane, error) {
 		ProbeEvery: opt.ProbeEvery, Audit: p.stateFile(auditFile), Log: p.log})
 	if err != nil {
 		return nil, fmt.Errorf("start control plane: %w", err)
+	}
+	if b := p.before; b != nil {
+		p.told++
+		p.api.Took(&web.Now{Number: p.told, Taken: b.snap, Files: b.files, Problems: b.problems})
 	}
 	p.tell()
 	return p, nil

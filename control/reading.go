@@ -42,6 +42,9 @@ func (p *Plane) begin(ctx context.Context) error {
 			p.log.Warn("manifests are held back", "why", why)
 			return nil
 		}
+		if last.snap.Version != reading.Snapshot.Version {
+			p.before = last
+		}
 	}
 	p.take(reading, files)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/manifest"
 	"github.com/oarlock/oarlock/mesh"
 )
 
@@ -335,6 +337,51 @@ func (j *journal) inForce(name string, at time.Time, sidecars int) error {
 	}
 	e.InForce, e.Sidecars = at, sidecars
 	return j.write(&record{InForce: &enforcement{Name: name, At: at, Sidecars: sidecars}})
+}
+
+// adopt gives changes that were found before anything was published the version of what is.
+func (j *journal) adopt(version string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range j.list[max(0, len(j.list)-maxAnnouncement):] {
+		if e.Snapshot == "" && e.InForce.IsZero() && len(e.Diffs)+len(e.Withheld) > 0 {
+			e.Snapshot = version
+		}
+	}
+}
+
+// knows says whether the newest change of a file left it as it is.
+func (j *journal) knows(name string, text []byte) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range slices.Backward(j.list) {
+		for i := range e.Diffs {
+			if e.Diffs[i].Name == name {
+				return e.Diffs[i].After == string(text)
+			}
+		}
+	}
+	return false
+}
+
+// before gives files as they were before the change; false where they are not as it left them, or its text was not kept.
+func (e *entry) before(files []manifest.File) ([]manifest.File, bool) {
+	now := contents(files)
+	for i := range e.Diffs {
+		d := &e.Diffs[i]
+		if string(now[d.Name]) != d.After {
+			return nil, false
+		}
+		delete(now, d.Name)
+		if d.Before != "" {
+			now[d.Name] = []byte(d.Before)
+		}
+	}
+	out := make([]manifest.File, 0, len(now))
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		out = append(out, manifest.File{Name: name, Data: now[name]})
+	}
+	return out, len(e.Withheld) == 0
 }
 
 // write appends to the audit log. The caller holds mu.

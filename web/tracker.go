@@ -34,6 +34,11 @@ type tracker struct {
 type past struct {
 	before *resolve.Resolver
 	turn   turn // of whatever changed with it; its ends are all sidecars
+	// recalled is from before this process: nobody has compared the declared edges.
+	recalled bool
+
+	workloads map[mesh.Ref]*mesh.Workload // of before; nil until somebody asks
+	services  map[string]*mesh.Service    // by node
 }
 
 // turn is the last change of an edge's verdict.
@@ -100,10 +105,17 @@ func (t *tracker) remember(n *Now, pods map[mesh.Ref][]mesh.Ref) {
 		p.turn.ends = all
 	}
 	if t.last != nil && t.last.Snapshot().Version != n.Taken.Version {
-		t.past = append(t.past, &past{t.last, turn{version: n.version(), at: n.At, ends: all}})
+		t.past = append(t.past, &past{before: t.last, turn: turn{version: n.version(), at: n.At, ends: all}})
 		t.past = t.past[max(0, len(t.past)-maxPast):]
 	}
 	t.last = n.Declared()
+}
+
+// recall takes a mesh as it was before a change that an earlier process has seen; the newest comes first.
+func (t *tracker) recall(before *resolve.Resolver, at, since time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.past = slices.Insert(t.past, 0, &past{before: before, turn: turn{at: at, since: since}, recalled: true})
 }
 
 // met looks at the edges of a graph that are known from traffic alone, and says whether the verdict of one has changed
@@ -115,10 +127,10 @@ func (t *tracker) met(g *graph.Graph, n *Now, now time.Time, window time.Duratio
 		return false
 	}
 	nodes, pods := nodesOf(g), podsByOwner(n.resolver().Snapshot())
-	found := false
+	found, recalled := false, slices.ContainsFunc(t.past, func(p *past) bool { return p.recalled && p.turn.within(now, window) })
 	for i := range g.Edges {
 		e := &g.Edges[i]
-		if e.Declared == nil || e.Sources[0].Kind != graph.SourceTraffic {
+		if e.Declared == nil || e.Sources[0].Kind != graph.SourceTraffic && !recalled {
 			continue
 		}
 		was := e.Declared.Verdict
@@ -126,7 +138,7 @@ func (t *tracker) met(g *graph.Graph, n *Now, now time.Time, window time.Duratio
 			if !p.turn.within(now, window) {
 				break
 			}
-			before, ok := verdictBy(p.before, e, nodes)
+			before, ok := p.verdict(e, nodes)
 			if !ok {
 				break
 			}
@@ -144,34 +156,44 @@ func (t *tracker) met(g *graph.Graph, n *Now, now time.Time, window time.Duratio
 	return found
 }
 
-// verdictBy gives the verdict of an edge in another mesh; false where its ends are not there.
-func verdictBy(r *resolve.Resolver, e *graph.Edge, nodes map[string]*graph.Node) (resolve.Verdict, bool) {
+// verdict gives that of an edge before the change; false where its ends were not there.
+func (p *past) verdict(e *graph.Edge, nodes map[string]*graph.Node) (resolve.Verdict, bool) {
+	p.index()
 	var c resolve.Client
 	from, to := nodes[e.From], nodes[e.To]
 	if from == nil || to == nil {
 		return resolve.Verdict{}, false
 	}
 	if from.Kind != graph.NodeOutside {
-		if c.Workload = workloadAt(r.Snapshot(), from.At.Ref); c.Workload == nil {
+		if c.Workload = p.workloads[from.At.Ref]; c.Workload == nil {
 			return resolve.Verdict{}, false
 		}
 	}
-	target := resolve.Target{Port: e.Port, Subset: e.Subset}
-	switch to.Kind {
-	case graph.NodeWorkload:
-		target.Workload = workloadAt(r.Snapshot(), to.At.Ref)
-	default:
-		i := slices.IndexFunc(r.Snapshot().Services, func(s *mesh.Service) bool { return serviceNode(s) == e.To })
-		if i >= 0 {
-			target.Service = r.Snapshot().Services[i]
-		} else if to.Kind == graph.NodeEgress {
-			target.Host = to.Name
-		}
+	t := resolve.Target{Port: e.Port, Subset: e.Subset, Service: p.services[e.To]}
+	switch {
+	case to.Kind == graph.NodeWorkload:
+		t.Workload = p.workloads[to.At.Ref]
+	case to.Kind == graph.NodeEgress && t.Service == nil:
+		t.Host = to.Name
 	}
-	if target.Workload == nil && target.Service == nil && target.Host == "" {
+	if t.Workload == nil && t.Service == nil && t.Host == "" {
 		return resolve.Verdict{}, false
 	}
-	return r.Resolve(c, target), true
+	return p.before.Resolve(c, t), true
+}
+
+func (p *past) index() {
+	if p.services != nil {
+		return
+	}
+	s := p.before.Snapshot()
+	p.workloads, p.services = make(map[mesh.Ref]*mesh.Workload, len(s.Workloads)), make(map[string]*mesh.Service, len(s.Services))
+	for _, w := range s.Workloads {
+		p.workloads[w.Ref] = w
+	}
+	for _, one := range slices.Backward(s.Services) {
+		p.services[serviceNode(one)] = one // of several entries of a host, the first
+	}
 }
 
 func nodesOf(g *graph.Graph) map[string]*graph.Node {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -91,6 +92,7 @@ func (a *API) look(ctx context.Context) {
 		before := a.seen
 		a.seen = n
 		if before == nil {
+			a.recall(n)
 			a.tracker.published(n)
 			continue
 		}
@@ -104,6 +106,9 @@ func (a *API) compare(ctx context.Context, before, n *Now) {
 		a.events.add(api.Event{Type: eventHeld, Text: n.Held})
 	}
 	defer a.recount()
+	if before.version() == "" && n.version() != "" {
+		a.journal.adopt(n.version())
+	}
 	if n.version() != before.version() {
 		a.tracker.published(n)
 		c, _ := a.opt.Mesh.Coverage("")
@@ -111,6 +116,29 @@ func (a *API) compare(ctx context.Context, before, n *Now) {
 	}
 	for _, e := range a.changesBetween(ctx, before, n) {
 		a.record(e)
+	}
+}
+
+// recall tells the tracker of changes that were made before this process began, from the journal: what was seen before them
+// is in the store still.
+func (a *API) recall(n *Now) {
+	files := n.Files
+	list, _, _ := a.journal.page("", maxPast)
+	for _, e := range list { // newest first
+		before, ok := e.before(files)
+		if !ok || time.Since(e.At) > mostWindow {
+			return
+		}
+		if len(e.Diffs) == 0 {
+			continue
+		}
+		snap, _ := a.opt.Mesh.Load(before)
+		since := e.InForce
+		if since.IsZero() {
+			since = time.Now() // at the latest
+		}
+		a.tracker.recall(resolve.New(snap), e.At, since)
+		files = before
 	}
 }
 
@@ -139,6 +167,9 @@ func (a *API) announce(by *announcement) {
 // to the files besides.
 func (a *API) changesBetween(ctx context.Context, before, n *Now) []*entry {
 	files, changed := contents(n.Files), changedFiles(before.Files, n.Files)
+	if before.version() == "" && n.version() == "" { // what was in force when this began may be older than the journal
+		maps.DeleteFunc(changed, func(name string, _ bool) bool { return a.journal.knows(name, files[name]) })
+	}
 	var out []*entry
 	for len(changed) > 0 {
 		one := a.journal.claim(time.Now(), files, changed)
