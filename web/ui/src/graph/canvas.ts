@@ -176,7 +176,7 @@ export class GraphCanvas {
     if (steps.add.length > 0) {
       // Nodes before the edges that need them.
       const sorted = [...steps.add.filter((e) => e.group === "nodes"), ...steps.add.filter((e) => e.group === "edges")];
-      cy.add(sorted.map((e) => ({ group: e.group, classes: e.classes, data: { ...e.data, id: e.id, source: e.source, target: e.target }, position: e.position && { ...e.position } })) as cytoscape.ElementDefinition[]);
+      cy.add(sorted.map((e) => ({ group: e.group, classes: e.classes, pannable: true, data: { ...e.data, id: e.id, source: e.source, target: e.target }, position: e.position && { ...e.position } })) as cytoscape.ElementDefinition[]);
     }
     for (const u of steps.update) {
       const e = cy.getElementById(u.id);
