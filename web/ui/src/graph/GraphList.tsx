@@ -140,16 +140,16 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
                 {item.edge ? (
                   <>
                     <LockIcon lock={item.edge.lock} size={13} label="" />
-                    <span>
+                    <span aria-hidden="true">
                       → {name.get(item.edge.to)}
                       {item.edge.edge.port ? `:${item.edge.edge.port}` : ""}
                     </span>
-                    <small>{item.edge.label}</small>
+                    <small aria-hidden="true">{item.edge.label}</small>
                   </>
                 ) : (
                   <>
-                    <b>{item.node?.node.name}</b>
-                    <small>{item.node?.node.kind}</small>
+                    <b aria-hidden="true">{item.node?.node.name}</b>
+                    <small aria-hidden="true">{item.node?.node.kind}</small>
                   </>
                 )}
               </div>

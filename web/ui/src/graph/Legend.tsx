@@ -22,7 +22,7 @@ const KEYS: readonly [string, string][] = [
 
 export function Legend() {
   return (
-    <div className="menu-text legend">
+    <div className="menu-text legend" role="region" aria-label="Legend" tabIndex={0}>
       <h3>Edges</h3>
       <ul className="plain">
         {LOCKS.map((l) => (

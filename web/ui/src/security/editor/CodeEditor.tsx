@@ -157,7 +157,7 @@ export function CodeEditor({ text, saved, compare, line, jump, readOnly, problem
           lintGutter(),
           theme,
           EditorView.lineWrapping,
-          EditorView.contentAttributes.of({ "aria-label": first.current.label, spellcheck: "false" }),
+          EditorView.contentAttributes.of({ "aria-label": first.current.label, spellcheck: "false", tabindex: "0" }),
           parts.current.readOnly.of([]),
           parts.current.diff.of([]),
           keymap.of([
