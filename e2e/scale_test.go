@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -21,9 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/chromedp"
 	"github.com/oarlock/oarlock/api"
 )
 
@@ -292,7 +289,11 @@ func BenchmarkDashboard(b *testing.B) {
 			for b.Loop() {
 				draw = append(draw, p.drawn(l.base+"/meshes/large/graph"+view.query))
 				time.Sleep(time.Second)
+				still := eval[string](p, "JSON.stringify("+theGraph+".viewport())")
 				frame = append(frame, p.frames()...)
+				if eval[string](p, "JSON.stringify("+theGraph+".viewport())") == still {
+					b.Fatal("the graph was not dragged")
+				}
 				eval[bool](p, theGraph+".zoomBy(6), true")
 				time.Sleep(time.Second)
 				near = append(near, p.frames()...)
@@ -305,22 +306,26 @@ func BenchmarkDashboard(b *testing.B) {
 	}
 }
 
-// frames drags the graph around and gives the times between frames meanwhile, in milliseconds.
+// frames drags the graph around, a step in each frame, and gives the times between frames in milliseconds.
 func (b *browser) frames() []float64 {
 	b.t.Helper()
-	mouse := func(kind input.DispatchMouseEventType, x, y float64) {
-		call(b, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: x, Y: y, Button: input.MouseButtonLeft, Buttons: 1, ClickCount: 1})
-	}
-	mouse(chromedp.MousePressed, 640, 400)
-	eval[bool](b, `(() => { window.gaps = []; let last = 0;
-		const tick = t => { if (last) gaps.push(t - last); last = t; window.ticking = requestAnimationFrame(tick); };
-		window.ticking = requestAnimationFrame(tick); return true; })()`)
-	for i := range 90 {
-		mouse(chromedp.MouseMoved, 640+220*math.Sin(float64(i)/12), 400+140*math.Sin(float64(i)/9))
-	}
-	gaps := eval[[]float64](b, "cancelAnimationFrame(window.ticking), window.gaps")
-	mouse(chromedp.MouseReleased, 640, 400)
-	return gaps
+	return eval[[]float64](b, `new Promise(done => {
+		const gaps = [], on = document.querySelector(".graph-cy canvas");
+		const mouse = (kind, x, y) => on.dispatchEvent(new MouseEvent(kind, {clientX: x, clientY: y, buttons: 1, bubbles: true, cancelable: true, view: window}));
+		mouse("mousedown", 640, 400);
+		let last = 0;
+		const step = t => {
+			if (last) gaps.push(t - last);
+			last = t;
+			if (gaps.length < 120) {
+				mouse("mousemove", 640 + 220 * Math.sin(gaps.length / 12), 400 + 140 * Math.sin(gaps.length / 9));
+				return requestAnimationFrame(step);
+			}
+			mouse("mouseup", 640, 400);
+			done(gaps);
+		};
+		requestAnimationFrame(step);
+	})`)
 }
 
 func median(list []float64) float64 {
