@@ -366,6 +366,7 @@ func (j *joining) part(k pair, r *report) *part {
 	switch {
 	case d.weight() > 0:
 		p.take(d, 1)
+		p.addBare(r)
 	case s.requests+s.connections > 0:
 		p.take(s, 1-min(1, p.lost/(s.requests+s.connections)))
 		p.errors = max(0, s.errors-p.lost)
@@ -376,6 +377,23 @@ func (j *joining) part(k pair, r *report) *part {
 	p.names(d)
 	p.merge(s, d)
 	return p
+}
+
+// addBare adds what the source says went out in plaintext and came back well, and no sidecar of the destination has counted:
+// some of its pods have none.
+func (p *part) addBare(r *report) {
+	t := r.source[metrics.SecurityNone]
+	if t == nil {
+		return
+	}
+	seen := t.requests - t.errors
+	if d := r.destination[metrics.SecurityNone]; d != nil {
+		seen -= d.requests
+	}
+	s, d := r.source.sum(), r.destination.sum()
+	if n := min(seen, s.requests-d.requests-r.lost); n > 0 && n >= skew*s.requests {
+		p.take(t, n/t.requests)
+	}
 }
 
 // vague causes say that the other end gave up, and not why.
