@@ -25,8 +25,10 @@ browser. Ctrl-C removes everything; so does the end of this process in whatever 
 
 EXAMPLE is bookinfo (the default), backyards, challenges or foo-bar, or one of
 them with -current at its end, for the policies of today's Istio.`,
-		Args:              atMost(1),
-		RunE:              func(cmd *cobra.Command, args []string) error { return runDemo(cmd, &upRun{app: a, flags: f, noOpen: noOpen}, args) },
+		Args: atMost(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runDemo(cmd, &upRun{app: a, flags: f, noOpen: noOpen}, args)
+		},
 		ValidArgsFunction: cobra.FixedCompletions(examples.Names(), cobra.ShellCompDirectiveNoFileComp),
 	}
 	cmd.Flags().StringVar(&f.name, "name", "", "call the mesh `NAME`")
