@@ -129,7 +129,6 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
                 aria-selected={item.key === picked}
                 aria-setsize={items.length}
                 aria-posinset={i + 1}
-                aria-label={textOf(item, name)}
                 className={`graph-item ${item.edge ? "graph-item-edge" : ""} ${i === at && found >= 0 ? "graph-item-active" : ""}`}
                 style={{ top: i * row }}
                 onClick={() => {
@@ -137,6 +136,7 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
                   actions.select(item.key);
                 }}
               >
+                <span className="hidden">{textOf(item, name)}</span>
                 {item.edge ? (
                   <>
                     <LockIcon lock={item.edge.lock} size={13} label="" />
