@@ -73,7 +73,7 @@ func (r *Registry) gather(c *collection) {
 	r.svid.collect(c)
 	c.add("istio_build", gauge, 1, "proxy", orUnknown(r.opt.IstioVersion))
 	c.add("oarlock_build_info", gauge, 1, orUnknown(r.opt.Version), runtime.Version())
-	c.process()
+	c.process(&r.lasting)
 }
 
 // collection are the metrics of one scrape.

@@ -519,3 +519,13 @@ func BenchmarkScrape(b *testing.B) {
 		r.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	}
 }
+
+func BenchmarkScrapeIdle(b *testing.B) {
+	r := NewRegistry(api, Options{})
+	b.ReportAllocs()
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		w.Body = nil
+		r.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	}
+}

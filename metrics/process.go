@@ -6,10 +6,11 @@ import (
 	rm "runtime/metrics"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // process adds what there is to say of the process and of Go's runtime.
-func (c *collection) process() {
+func (c *collection) process(l *lasting) {
 	c.add("go_goroutines", gauge, uint64(runtime.NumGoroutine()))
 	samples := []rm.Sample{
 		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/gc/cycles/total:gc-cycles"},
@@ -25,40 +26,72 @@ func (c *collection) process() {
 		}
 	}
 	if runtime.GOOS == "linux" {
-		c.proc()
+		c.proc(l)
 	}
 }
 
 // ticks is the unit of /proc/PID/stat, the same on all machines that Go runs on.
 const ticks = 100
 
+// lasting is what Linux says of the process once and for all; a scrape a second should not ask again. Zero is unknown.
+type lasting struct {
+	once  sync.Once
+	start float64 // when the process began, in Unix time
+	fds   uint64  // how many it may open
+}
+
 // proc adds what Linux says of the process; what cannot be read is left out.
-func (c *collection) proc() {
-	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
-		c.add("process_open_fds", gauge, uint64(len(entries)))
+func (c *collection) proc(l *lasting) {
+	l.once.Do(l.read)
+	if n, ok := openFiles(); ok {
+		c.add("process_open_fds", gauge, n)
 	}
-	if limits, err := os.ReadFile("/proc/self/limits"); err == nil {
-		_, rest, _ := strings.Cut(string(limits), "Max open files")
-		if f := strings.Fields(rest); len(f) > 0 {
-			if n, err := strconv.ParseUint(f[0], 10, 64); err == nil {
-				c.add("process_max_fds", gauge, n)
-			}
-		}
+	if l.fds > 0 {
+		c.add("process_max_fds", gauge, l.fds)
 	}
+	if l.start > 0 {
+		c.addFloat("process_start_time_seconds", gauge, l.start)
+	}
+	if f := processStat(); f != nil {
+		c.addFloat("process_cpu_seconds_total", counter, (f(14)+f(15))/ticks)
+		c.addFloat("process_resident_memory_bytes", gauge, f(24)*float64(os.Getpagesize()))
+	}
+}
+
+// openFiles counts open file descriptors. Newer kernels say it as the size of the folder; the others have it listed.
+func openFiles() (uint64, bool) {
+	if info, err := os.Stat("/proc/self/fd"); err == nil && info.Size() > 0 {
+		return uint64(info.Size()), true
+	}
+	entries, err := os.ReadDir("/proc/self/fd")
+	return uint64(len(entries)), err == nil
+}
+
+// processStat gives the fields of /proc/self/stat by their numbers in proc(5), from 3 on; nil where it cannot be read.
+func processStat() func(i int) float64 {
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
-		return
+		return nil
 	}
 	// The fields after the name, which may have blanks; the first of them is the third of all.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if len(fields) < 22 {
-		return
+		return nil
 	}
-	number := func(i int) float64 { n, _ := strconv.ParseFloat(fields[i-3], 64); return n }
-	c.addFloat("process_cpu_seconds_total", counter, (number(14)+number(15))/ticks)
-	c.addFloat("process_resident_memory_bytes", gauge, number(24)*float64(os.Getpagesize()))
-	if boot, ok := bootTime(); ok {
-		c.addFloat("process_start_time_seconds", gauge, boot+number(22)/ticks)
+	return func(i int) float64 { n, _ := strconv.ParseFloat(fields[i-3], 64); return n }
+}
+
+func (l *lasting) read() {
+	if f := processStat(); f != nil {
+		if boot, ok := bootTime(); ok {
+			l.start = boot + f(22)/ticks
+		}
+	}
+	if limits, err := os.ReadFile("/proc/self/limits"); err == nil {
+		_, rest, _ := strings.Cut(string(limits), "Max open files")
+		if f := strings.Fields(rest); len(f) > 0 {
+			l.fds, _ = strconv.ParseUint(f[0], 10, 64) // 0 for unlimited
+		}
 	}
 }
 

@@ -42,10 +42,11 @@ type Registry struct {
 	upstreams   map[string]*Upstream
 	overflow    [kinds]Counter
 
-	xds  func() XDSStatus // nil: there is no control plane
-	svid SVID
-	prom *prometheus.Registry
-	desc map[string]*prometheus.Desc // by name of the series
+	xds     func() XDSStatus // nil: there is no control plane
+	svid    SVID
+	lasting lasting
+	prom    *prometheus.Registry
+	desc    map[string]*prometheus.Desc // by name of the series
 }
 
 // NewRegistry makes a registry for the sidecar of one workload. Own stands for the reporter's side of Labels and Failures
