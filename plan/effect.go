@@ -10,6 +10,12 @@ import (
 type answer struct {
 	before, after resolve.Verdict
 	had, has      bool
+	// wasDead and isDead say that the service selects workloads and finds none: nobody answers, whatever the policies say.
+	wasDead, isDead bool
+}
+
+func dead(s *mesh.Service, v resolve.Verdict) bool {
+	return s != nil && len(s.Selector) > 0 && v.Endpoints == 0
 }
 
 // alike is what clients of one effect have in common: the answers, though not the names of what decided.
@@ -111,6 +117,7 @@ func (c *comparison) answer(before, after int32, p port) answer {
 		a.before, a.had = c.before.verdict(before, p.before, p.number)
 	}
 	a.after, a.has = c.after.verdict(after, p.after, p.number)
+	a.wasDead, a.isDead = a.had && dead(p.before, a.before), a.has && dead(p.after, a.after)
 	return a
 }
 
@@ -126,6 +133,7 @@ func (c *comparison) subset(u user, p port) answer {
 	}
 	a.before, a.had = ask(&c.before, p.before)
 	a.after, a.has = ask(&c.after, p.after)
+	a.wasDead, a.isDead = a.had && dead(p.before, a.before), a.has && dead(p.after, a.after)
 	return a
 }
 
@@ -186,6 +194,12 @@ func judge(a answer) string {
 		return Other
 	}
 	b, n := a.before, a.after
+	switch {
+	case a.isDead && !a.wasDead && refusal(b) != refusedWhole:
+		return Breaks
+	case a.wasDead && !a.isDead && refusal(n) != refusedWhole:
+		return Mends
+	}
 	if was, is := refusal(b), refusal(n); was != is {
 		return pick(is > was, Breaks, Mends)
 	}

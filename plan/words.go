@@ -48,6 +48,12 @@ func (s sentence) String() string {
 // change is the sentence of a port that is in both meshes.
 func (s sentence) change() string {
 	b, n := s.a.before, s.a.after
+	switch {
+	case s.kind == Breaks && s.a.isDead && !s.a.wasDead:
+		return fmt.Sprintf("%s finds nobody behind %s any more: no endpoint is known", s.client, s.target)
+	case s.kind == Mends && s.a.wasDead && !s.a.isDead:
+		return fmt.Sprintf("%s finds an endpoint of %s: %s", s.client, s.target, reason(n))
+	}
 	switch s.kind {
 	case Breaks:
 		return fmt.Sprintf("%s is refused by %s%s: %s", s.client, parts(n), s.target, reason(n))
