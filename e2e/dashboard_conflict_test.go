@@ -56,7 +56,7 @@ func (s *stage) goStrict() {
 	b.closeDialog()
 	b.to("Graph")
 	e := bookinfoEdges()[0]
-	b.until("all three generators are refused", `[...document.querySelectorAll("[role=option]")].filter(e => (e.getAttribute("aria-label") || "").startsWith(`+quoted(e+": broken")+`)).length === 3`, lockTime)
+	b.until("all three generators are refused", `[...document.querySelectorAll("[role=option]")].filter(e => e.firstElementChild.textContent.startsWith(`+quoted(e+": broken")+`)).length === 3`, lockTime)
 	b.t.Logf("the locks are broken %v after all sidecars had the change", time.Since(enforced).Round(10*time.Millisecond))
 }
 

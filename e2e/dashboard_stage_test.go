@@ -66,7 +66,7 @@ func (b *browser) to(view string) {
 
 // sentence is an expression: what the list of the graph says of a node or an edge, such as "web to api port 80"; "" for none.
 func sentence(of string) string {
-	return `([...document.querySelectorAll("[role=option]")].map(e => e.getAttribute("aria-label") || "").find(s => s.startsWith(` + quoted(of) + `)) || "")`
+	return `([...document.querySelectorAll("[role=option]")].map(e => e.firstElementChild?.textContent || "").find(s => s.startsWith(` + quoted(of) + `)) || "")`
 }
 
 // lock is an expression: whether the graph says that an edge has a lock.
