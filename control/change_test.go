@@ -338,6 +338,12 @@ func TestSecretsStay(t *testing.T) {
 			t.Errorf("%s gives the Secret away", path)
 		}
 	}
+	// A document that cannot be read may be a Secret too, wherever its kind stands.
+	r.source.set("/mesh/torn.yaml", "kind:\n  \"Secret\"\nstringData:\n  password: hunter2\n  : x: y\n")
+	r.reload()
+	if _, text := r.ask("GET", "/v1/file?name=/mesh/torn.yaml", ""); !strings.Contains(string(text), "torn.yaml") || strings.Contains(string(text), "hunter2") {
+		t.Errorf("a torn Secret is shown: %s", text)
+	}
 	if log, err := os.ReadFile(filepath.Join(r.opt.State, "audit.jsonl")); err != nil || strings.Contains(string(log), "hunter2") {
 		t.Errorf("the audit log gives the Secret away: %v", err)
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -309,11 +310,14 @@ func (a *API) putBack(ctx context.Context, d *draft) error {
 	if err != nil {
 		return err
 	}
-	pre, back := mesh.Precondition{}, []manifest.FileEdit(nil)
+	pre, back, now := mesh.Precondition{}, []manifest.FileEdit(nil), contents(files)
 	for _, f := range files {
 		pre[f.Name] = hashOf(f.Data)
 	}
 	for _, e := range d.edits {
+		if text, there := now[e.Name]; there != (e.After != nil) || !bytes.Equal(text, e.After) {
+			return &mesh.StaleError{Place: e.Name} // somebody has gone on from there
+		}
 		back = append(back, manifest.FileEdit{Name: e.Name, Before: e.After, After: e.Before})
 	}
 	if err := a.opt.Writer.WriteFiles(ctx, pre, back); err != nil {

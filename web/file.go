@@ -90,6 +90,9 @@ func hidesSecret(name string, text []byte, snaps ...*mesh.Snapshot) bool {
 		if _, kind, ok := bytes.Cut(line, []byte("kind")); ok && bytes.Contains(kind, []byte("Secret")) {
 			return true
 		}
+		if word := bytes.Trim(line, " \t\r\n\"',"); bytes.HasPrefix(word, []byte("Secret")) {
+			return true // the kind may stand on a line of its own
+		}
 	}
 	return false
 }
