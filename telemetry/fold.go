@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/prometheus/common/model"
 	prom "github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -57,14 +58,14 @@ func (f *folds) slot(ref storage.SeriesRef, ls labels.Labels) (storage.SeriesRef
 	if s, ok := f.refs[ref]; ok {
 		return ref, s, true
 	}
-	if ls.Get(labels.MetricName) != buckets {
+	if ls.Get(model.MetricNameLabel) != buckets {
 		return 0, slot{}, false
 	}
 	le, err := strconv.ParseFloat(ls.Get(labels.BucketLabel), 64)
 	if err != nil || math.IsNaN(le) {
 		return 0, slot{}, false
 	}
-	of := labels.NewBuilder(ls).Del(labels.BucketLabel).Set(labels.MetricName, istioDuration).Labels()
+	of := labels.NewBuilder(ls).Del(labels.BucketLabel).Set(model.MetricNameLabel, istioDuration).Labels()
 	key := of.String()
 	h := f.all[key]
 	if h == nil {

@@ -74,8 +74,8 @@ func TestRemoteErrors(t *testing.T) {
 		want   string
 	}{
 		{"another server", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>hello</html>") }, "no prometheus answers there"},
-		{"not found", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such page", 404) }, "404"},
-		{"no credentials", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", 401) }, "credentials"},
+		{"not found", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such page", http.StatusNotFound) }, "404"},
+		{"no credentials", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", http.StatusUnauthorized) }, "credentials"},
 		{"slow", func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-r.Context().Done():

@@ -138,7 +138,7 @@ func (s *scraper) group() *targetgroup.Group {
 	for host, t := range s.byHost {
 		set := model.LabelSet{model.AddressLabel: model.LabelValue(host + ":80")}
 		for name, value := range t.Labels {
-			if model.LabelName(name).IsValidLegacy() && !strings.HasPrefix(name, "__") {
+			if model.LegacyValidation.IsValidLabelName(name) && !strings.HasPrefix(name, "__") {
 				set[model.LabelName(name)] = model.LabelValue(strings.ToValidUTF8(value, "\uFFFD"))
 			}
 		}
