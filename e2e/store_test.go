@@ -95,6 +95,7 @@ func (p *prometheus) kill() {
 // TestPrometheusOfSomebody runs a mesh that asks a Prometheus beside it. While that is away, what is declared is still told, no
 // lock looks like anything but unknown, and everything says why; when it is back, so are the locks.
 func TestPrometheusOfSomebody(t *testing.T) {
+	t.Parallel() // it waits, for the most part
 	if captureMode() != "explicit" {
 		t.Skip("this Prometheus is outside of the mesh's network")
 	}
@@ -188,6 +189,7 @@ func (s *storeEvents) want(text string) {
 // TestStoreOutlives kills the control plane: what was seen before is known after. Then its store is broken while it is away: it
 // begins with an empty one, says so, and goes on.
 func TestStoreOutlives(t *testing.T) {
+	t.Parallel() // it waits, for the most part
 	m := up(t, "backyards")
 	m.synced()
 	c := m.plane()
