@@ -106,7 +106,12 @@ func explainSyntax(c chunk, err error) error {
 		col = 1 + i
 	}
 	line, col = c.at(line, col)
-	return &syntaxError{line: line, col: col, cause: cause, hint: syntaxHint(cause, text)}
+	hint := syntaxHint(cause, text)
+	if strings.Contains(cause, "unknown anchor") {
+		// The parser names it; but an unquoted value of a Secret may begin with a star, and is no anchor's name.
+		cause = "an alias names an anchor that is not there"
+	}
+	return &syntaxError{line: line, col: col, cause: cause, hint: hint}
 }
 
 // stoppedAt gives the line that the parser was reading when it gave up: it reports the line where the enclosing block
@@ -185,7 +190,7 @@ func syntaxHint(cause string, line []byte) string {
 	case strings.Contains(cause, "unexpected end of stream"):
 		return "close the quote or bracket that is opened here"
 	case strings.Contains(cause, "unknown anchor"):
-		return "define the anchor in the same document, before it is used"
+		return "put a value that begins with * in quotes, or define the anchor in the same document, before it is used"
 	}
 	return "look at the indentation and the quotes of this line and the one above"
 }

@@ -59,7 +59,7 @@ func TestProblems(t *testing.T) {
 		{"no colon at the end", paHead + "spec:\n  mtls: {}\n  selector\n", Options{}, 0,
 			"error f.yaml:8:3: parse f.yaml document: could not find expected ':'\n  write `key: value`, with a space after the colon\n"},
 		{"unknown anchor", paHead + "spec: *nowhere\n", Options{}, 0,
-			"error f.yaml:1:1: parse f.yaml document: unknown anchor 'nowhere' referenced\n  define the anchor in the same document, before it is used\n"},
+			"error f.yaml:1:1: parse f.yaml document: an alias names an anchor that is not there\n  put a value that begins with * in quotes, or define the anchor in the same document, before it is used\n"},
 		{"at sign", paHead + "spec:\n  mtls: @x\n", Options{}, 0,
 			"error f.yaml:7:3: parse f.yaml document: found character that cannot start any token\n  put the value in quotes: it begins with a character that YAML keeps for itself\n"},
 		{"key twice", paHead + "spec:\n  mtls: {mode: STRICT}\n  mtls: {}\n", Options{}, 0,
