@@ -274,6 +274,9 @@ func TestLargeMesh(t *testing.T) {
 	if after := eval[string](b, positions); after != before {
 		t.Error("nodes moved with a policy")
 	}
+	if b.frames(); eval[string](b, positions) == before {
+		t.Error("the graph does not follow a drag that begins within a namespace")
+	}
 	b.press("button", "Collapse")
 	b.until("namespaces alone", fmt.Sprintf("%s.picture.nodes.length === %d", theGraph, largeNamespaces), 20*time.Second)
 }
