@@ -7,11 +7,15 @@ import (
 	"time"
 )
 
+// madeAtOnce is how many answers of a kind are made at a time: who asks for many, and goes away, starves nobody.
+const madeAtOnce = 4
+
 // shared makes each answer once for all who ask at a time, and keeps it for a while. It is bounded: of more answers than
-// it may keep, the oldest go.
+// it may keep, the oldest go; and of those that are waiting to be made, the ones that nobody wants any more are not made.
 type shared[K comparable, V any] struct {
-	age  time.Duration
-	most int
+	age   time.Duration
+	most  int
+	slots chan struct{}
 
 	mu      sync.Mutex
 	answers map[K]*sharing[V]
@@ -24,24 +28,20 @@ type sharing[V any] struct {
 	value V
 	err   error
 	took  time.Duration
+	wants int // how many wait for it; guarded by mu of shared
 }
 
 func newShared[K comparable, V any](age time.Duration, most int) *shared[K, V] {
-	return &shared[K, V]{age: age, most: most, answers: map[K]*sharing[V]{}}
+	return &shared[K, V]{age: age, most: most, slots: make(chan struct{}, madeAtOnce), answers: map[K]*sharing[V]{}}
 }
 
 // get gives an answer that is young enough, or lets make make one. What make does goes on where whoever asked first has
 // gone: others may wait for it. fresh may refuse a young answer.
 func (s *shared[K, V]) get(ctx context.Context, key K, fresh func(V) bool, make func(context.Context) (V, error)) (V, error) {
 	one, own := s.join(key, fresh)
+	defer s.leave(one)
 	if own {
-		go func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
-			defer cancel()
-			one.value, one.err = make(ctx)
-			one.took = time.Since(one.begun)
-			close(one.done)
-		}()
+		go s.answer(context.WithoutCancel(ctx), key, one, make)
 	}
 	select {
 	case <-one.done:
@@ -52,10 +52,46 @@ func (s *shared[K, V]) get(ctx context.Context, key K, fresh func(V) bool, make 
 	}
 }
 
-// join finds an answer that will do, or begins one.
+// answer makes an answer when there is a place for that, unless everybody who asked has gone by then.
+func (s *shared[K, V]) answer(ctx context.Context, key K, one *sharing[V], make func(context.Context) (V, error)) {
+	defer close(one.done)
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	if s.dropped(key, one) {
+		one.err = context.Canceled
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	begun := time.Now()
+	one.value, one.err = make(ctx)
+	one.took = time.Since(begun)
+}
+
+// dropped forgets an answer that nobody waits for.
+func (s *shared[K, V]) dropped(key K, one *sharing[V]) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one.wants > 0 {
+		return false
+	}
+	if s.answers[key] == one {
+		delete(s.answers, key)
+	}
+	return true
+}
+
+func (s *shared[K, V]) leave(one *sharing[V]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one.wants--
+}
+
+// join finds an answer that will do, or begins one. Whoever joins has to leave.
 func (s *shared[K, V]) join(key K, fresh func(V) bool) (one *sharing[V], own bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() { one.wants++ }()
 	if one = s.answers[key]; one != nil {
 		select {
 		case <-one.done:
