@@ -32,7 +32,8 @@ func TestScreenshots(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(manifests, "payments-rule.yaml"), []byte(rule), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m := upDir(t, manifests)
+	m := upDir(t, manifests, "--name", "jaunty-ferret")
+	m.name = "jaunty-ferret" // the last name counts
 	m.synced()
 	m.do("mtls", "require", "backyards-demo/payments:8080", "--yes")
 	m.do("mtls", "disable", "backyards-demo/catalog:8080", "--yes")

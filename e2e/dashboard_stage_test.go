@@ -88,9 +88,16 @@ func rowLock(words, want string) string {
 func (b *browser) fill(selector, text string) {
 	b.t.Helper()
 	b.until("the field "+selector, found(selector, ""), 10*time.Second)
-	eval[bool](b, `(() => { const e = `+found(selector, "")+`; e.focus(); if (e.select) e.select(); else getSelection().selectAllChildren(e); return true; })()`)
-	b.do("press Backspace", chromedp.KeyEvent("\b"))
-	call(b, input.InsertText, input.InsertTextParams{Text: text})
+	for range 20 { // a page that is still busy may move the cursor in between
+		eval[bool](b, `(() => { const e = `+found(selector, "")+`; e.focus(); if (e.select) e.select(); else getSelection().selectAllChildren(e); return true; })()`)
+		b.do("press Backspace", chromedp.KeyEvent("\b"))
+		if eval[bool](b, `(() => { const e = `+found(selector, "")+`; return (e.value ?? e.innerText).trim() === ""; })()`) {
+			call(b, input.InsertText, input.InsertTextParams{Text: text})
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	b.t.Fatalf("fill %s: it does not become empty", selector)
 }
 
 // keys presses keys, one after the other.
@@ -142,23 +149,23 @@ func (b *browser) screenshot() image.Image {
 	return out
 }
 
-// painted counts the pixels of the graph that have a colour of the theme, such as --lock-open.
-func (b *browser) painted(colour string) int {
+// painted are the pixels of the graph that have a colour of the theme, such as --lock-open.
+func (b *browser) painted(colour string) map[image.Point]bool {
 	b.t.Helper()
 	rgb := eval[[]float64](b, `(() => { const e = document.createElement("i"); e.style.color = "var(`+colour+`)"; document.body.append(e);
 		const c = document.createElement("canvas").getContext("2d"); c.fillStyle = getComputedStyle(e).color; e.remove(); c.fillRect(0, 0, 1, 1);
 		return [...c.getImageData(0, 0, 1, 1).data].slice(0, 3); })()`)
 	box := eval[[]float64](b, `(() => { const r = document.querySelector("[role=img][aria-label^='Graph of']").getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom - 60]; })()`)
-	picture, n := b.screenshot(), 0
+	picture, out := b.screenshot(), map[image.Point]bool{}
 	for y := int(box[1]); y < int(box[3]); y++ {
 		for x := int(box[0]); x < int(box[2]); x++ {
 			r, g, bl, _ := picture.At(x, y).RGBA()
 			if near(r, rgb[0]) && near(g, rgb[1]) && near(bl, rgb[2]) {
-				n++
+				out[image.Pt(x, y)] = true
 			}
 		}
 	}
-	return n
+	return out
 }
 
 func near(have uint32, want float64) bool {

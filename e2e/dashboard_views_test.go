@@ -54,31 +54,33 @@ func TestDashboardViews(t *testing.T) {
 	m.synced()
 	m.do("mtls", "disable", "backyards-demo/bookings:8080", "--yes")
 	s := watch(t, m, wide)
-	for _, screen := range screens() {
-		s.scene(t, screen.String(), func() { s.everywhere(screen) })
-	}
+	s.scene(t, "wide", func() { s.everywhere(wide) })
+	s.scene(t, "narrow", func() { s.everywhere(narrow) })
 	s.b.look(wide)
 	s.scene(t, "link", s.deepLink)
 	s.scene(t, "offline", s.offline)
 	s.scene(t, "control plane killed", s.killed)
 }
 
-// everywhere looks at all places on a screen.
+// everywhere looks at all places on a screen, by day and by night.
 func (s *stage) everywhere(on screen) {
 	b := s.b
 	axe := axeScript(b.t)
-	b.look(on)
 	for _, p := range s.places() {
+		b.look(on)
 		b.open(s.address(p.view, p.pairs...))
 		b.settled()
 		if p.then != nil {
 			p.then(b)
 		}
-		if wide := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
-			b.t.Errorf("%s: the page is %d pixels wider than the screen", p.name, wide)
-		}
-		if axe != "" {
-			b.accessible(axe, p.name)
+		for _, dark := range []bool{false, true} {
+			b.look(screen{on.width, on.height, dark})
+			if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+				b.t.Errorf("%s: the page is %d pixels wider than the screen", p.name, over)
+			}
+			if axe != "" {
+				b.accessible(axe, fmt.Sprintf("%s, dark %v", p.name, dark))
+			}
 		}
 	}
 }
