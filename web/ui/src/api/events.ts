@@ -41,9 +41,8 @@ export function follow(mesh: string): () => void {
     }
     refresh(mesh);
     if (type !== "sync") return;
-    // What traffic shows of it comes with the next samples.
-    window.setTimeout(() => refresh(mesh), 1100);
-    window.setTimeout(() => refresh(mesh), 2200);
+    // What traffic shows of it comes with the next samples, two of them at most.
+    for (const after of [1100, 1700, 2100, 2500, 2900]) window.setTimeout(() => refresh(mesh), after);
   };
   const open = () => {
     close();

@@ -1,13 +1,13 @@
 // Answers that are shown: shared by all who show them, kept while they are asked for again, and asked for again when
-// something happens, at most once a second.
+// something happens, at most twice a second.
 import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { ApiError, meshPath, request } from "./client";
 import { connection } from "./connection";
 import { noteEvidence } from "./evidence";
 import type { GetAnswer, GetName, Meshes, Query } from "./types";
 
-/** Shortest time between two requests for one path, in milliseconds. */
-const gap = 1000;
+/** Shortest time between two requests for one path, in milliseconds: a lock that turns is waited for. */
+const gap = 500;
 
 /** How many answers that nobody shows are kept. */
 const kept = 40;
