@@ -14,11 +14,11 @@ demo: build ## a mesh runs: to play with at a terminal, else step by step; nothi
 	if [ -t 0 ] && [ -t 1 ]; then bin/oarlock demo backyards-current; else PATH="$(CURDIR)/bin:$$PATH" examples/demo.sh; fi
 
 test: ## every test of this module; whole meshes are among them, without root
-	go test ./...
+	go test -timeout 20m ./...
 
 test-capture: build ## transparent capture: the kernel's part, then whole meshes; says so where this machine forbids it
 	go test -count=1 -run 'Fabric|Transparent|Programs|Outside' ./local
-	if go test -count=1 -v -run '^TestFabric$$' ./local | grep 'no transparent capture here'; then exit 0; fi; OARLOCK_E2E_BIN="$(CURDIR)/bin" OARLOCK_E2E_CAPTURE=transparent go test -count=1 ./e2e
+	if go test -count=1 -v -run '^TestFabric$$' ./local | grep 'no transparent capture here'; then exit 0; fi; OARLOCK_E2E_BIN="$(CURDIR)/bin" OARLOCK_E2E_CAPTURE=transparent go test -count=1 -timeout 20m -skip "Dashboard|LargeMesh|ThousandsOfStreams" ./e2e
 
 race: ## the packages with goroutines, under the race detector
 	go test -race $(RACE)

@@ -15,6 +15,7 @@ func bookinfoEdges() []string {
 
 // A namespace goes STRICT while its clients send plaintext: what breaks, why, who says so, and the repair, by the dashboard.
 func TestDashboardConflict(t *testing.T) {
+	t.Parallel()
 	m := up(t, "bookinfo")
 	m.synced()
 	s := watch(t, m, wide)

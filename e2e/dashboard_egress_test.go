@@ -14,6 +14,7 @@ import (
 
 // What comes in and what goes out of a mesh is drawn and listed, whatever the policy of what is in no registry.
 func TestDashboardOutside(t *testing.T) {
+	t.Parallel()
 	outside := echoHTTP(t)
 	for _, c := range []struct{ policy, node, lock string }{
 		{"ALLOW_ANY", "PassthroughCluster", "open"},

@@ -15,6 +15,7 @@ const hostile = `"><img src=x onerror=alert(1)><svg/onload=alert(2)>`
 
 // Whatever strings manifests and requests carry, no script of theirs runs, and they show as what they are.
 func TestDashboardHostile(t *testing.T) {
+	t.Parallel()
 	dir := copyExample(t, "backyards-current")
 	quoted := `'` + hostile + `'`
 	m := &liveMesh{t: t, dir: dir}

@@ -50,6 +50,7 @@ func (s *stage) places() []place {
 // Every view on every screen fits, says nothing on the console, asks nobody else, and is well marked up for those who do
 // not see it. Then the same pages lose what they look at, and find it again.
 func TestDashboardViews(t *testing.T) {
+	t.Parallel()
 	m := up(t, "backyards-current")
 	m.synced()
 	m.do("mtls", "disable", "backyards-demo/bookings:8080", "--yes")
