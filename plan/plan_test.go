@@ -115,22 +115,6 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// TestEveryCauseHasWords: no cause that a verdict can have goes without a reason of its own, and causes of objects have none.
-func TestEveryCauseHasWords(t *testing.T) {
-	general := map[resolve.Cause]bool{resolve.CauseNone: true, resolve.CauseMatch: true, resolve.CauseAuto: true,
-		resolve.CauseRoutes: true, resolve.CauseSharedPort: true}
-	for c := resolve.CauseNone; c < resolve.CausePort; c++ {
-		if _, ok := reasons[c]; ok == general[c] {
-			t.Errorf("cause %s: in the table %v", c, ok)
-		}
-		for w := resolve.WirePlaintext; w <= resolve.WireUnknown; w++ {
-			if text := reason(resolve.Verdict{Cause: c, Wire: w}); text == "" || strings.HasSuffix(text, ".") {
-				t.Errorf("cause %s on wire %s reads %q", c, w, text)
-			}
-		}
-	}
-}
-
 func TestWords(t *testing.T) {
 	for w := resolve.WirePlaintext; w <= resolve.WireUnknown; w++ {
 		if wireWord(resolve.Verdict{Wire: w}) == "" {

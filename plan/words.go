@@ -52,26 +52,26 @@ func (s sentence) change() string {
 	case s.kind == Breaks && s.a.isDead && !s.a.wasDead:
 		return fmt.Sprintf("%s finds nobody behind %s any more: no endpoint is known", s.client, s.target)
 	case s.kind == Mends && s.a.wasDead && !s.a.isDead:
-		return fmt.Sprintf("%s finds an endpoint of %s: %s", s.client, s.target, reason(n))
+		return fmt.Sprintf("%s finds an endpoint of %s: %s", s.client, s.target, why(n))
 	}
 	switch s.kind {
 	case Breaks:
-		return fmt.Sprintf("%s is refused by %s%s: %s", s.client, parts(n), s.target, reason(n))
+		return fmt.Sprintf("%s is refused by %s%s: %s", s.client, parts(n), s.target, why(n))
 	case Mends:
 		if refusal(n) == refusedPartly {
-			return fmt.Sprintf("%s gets through to some endpoints of %s: %s", s.client, s.target, reason(n))
+			return fmt.Sprintf("%s gets through to some endpoints of %s: %s", s.client, s.target, why(n))
 		}
-		return fmt.Sprintf("%s gets through to %s: %s", s.client, s.target, reason(n))
+		return fmt.Sprintf("%s gets through to %s: %s", s.client, s.target, why(n))
 	case Opens, Locks:
-		return fmt.Sprintf("%s has %s with %s in place of %s: %s", s.client, wireWord(n), s.target, wireWord(b), reason(n))
+		return fmt.Sprintf("%s has %s with %s in place of %s: %s", s.client, wireWord(n), s.target, wireWord(b), why(n))
 	}
 	if b.Server != n.Server {
 		return fmt.Sprintf("%s takes %s in place of %s, and %s %s", s.target, serverWord(n.Server), serverWord(b.Server), s.client, keeps(b, n))
 	}
 	if b.Wire != n.Wire {
-		return fmt.Sprintf("%s has %s with %s in place of %s: %s", s.client, wireWord(n), s.target, wireWord(b), reason(n))
+		return fmt.Sprintf("%s has %s with %s in place of %s: %s", s.client, wireWord(n), s.target, wireWord(b), why(n))
 	}
-	return fmt.Sprintf("%s is judged %s with %s in place of %s: %s", s.client, s.after.Status, s.target, s.before.Status, reason(n))
+	return fmt.Sprintf("%s is judged %s with %s in place of %s: %s", s.client, s.after.Status, s.target, s.before.Status, why(n))
 }
 
 // parts tells a port of which some endpoints alone refuse.
@@ -99,7 +99,7 @@ func keeps(b, n resolve.Verdict) string {
 // outcome is what comes of a call that could not be made before.
 func outcome(v resolve.Verdict, target string) string {
 	if refusal(v) != refusedNowhere {
-		return "is refused by " + parts(v) + target + ": " + reason(v)
+		return "is refused by " + parts(v) + target + ": " + why(v)
 	}
 	return "has " + wireWord(v) + " with " + target
 }
@@ -158,54 +158,5 @@ func serverWord(s resolve.Server) string {
 	return "nothing but plaintext"
 }
 
-// reason says why a verdict comes out as it does.
-func reason(v resolve.Verdict) string {
-	if text, ok := reasons[v.Cause]; ok {
-		return text
-	}
-	switch {
-	case v.Wire == resolve.WireMTLS && v.Cause == resolve.CauseAuto:
-		return "auto mTLS starts mTLS, and the server takes it"
-	case v.Wire == resolve.WireMTLS:
-		return "the client starts mTLS, and the server takes it"
-	case v.Wire == resolve.WireMixed:
-		return "it is started where the endpoint is labelled for it, and plaintext is sent elsewhere"
-	case v.Wire == resolve.WirePlaintext && v.Cause == resolve.CauseAuto:
-		return "auto mTLS stays with plaintext, and the server takes it"
-	case v.Wire == resolve.WirePlaintext && v.Client == mesh.ClientDisable:
-		return "the client is told to send plaintext, and the server takes it"
-	case v.Wire == resolve.WirePlaintext:
-		return "the client sends plaintext, and the server takes it"
-	}
-	return "client and server agree"
-}
-
-// reasons are those that need not look at the wire.
-var reasons = map[resolve.Cause]string{
-	resolve.CausePlaintextStrict:   "the client sends plaintext, and the server takes nothing but mTLS",
-	resolve.CauseMTLSDisabled:      "the client starts mTLS, and the server's policy turns it off",
-	resolve.CauseMTLSNoSidecar:     "the client starts mTLS, and the endpoint has no sidecar to answer it",
-	resolve.CauseMTLSNotCaptured:   "the client starts mTLS, and the port goes past the server's sidecar",
-	resolve.CauseOneWayTLS:         "the client shows no certificate, and the server wants one",
-	resolve.CauseForeignTLS:        "the client's TLS is not the mesh's, and the server's HTTP port takes no other",
-	resolve.CauseOpaqueTLS:         "the client's TLS goes through to the application, which must speak it",
-	resolve.CauseForeignCert:       "the client shows a certificate of its own, and nothing says that the mesh signed it",
-	resolve.CauseOutsideStrict:     "it cannot speak mTLS, and the server takes nothing else",
-	resolve.CauseHidden:            "the client's sidecar does not know the service, so plaintext passes through",
-	resolve.CauseBlocked:           "the client's sidecar refuses what is not declared (REGISTRY_ONLY)",
-	resolve.CauseUDP:               "no sidecar captures UDP",
-	resolve.CauseAmbient:           "one side is ambient, which is not judged as a sidecar",
-	resolve.CauseNoEndpoints:       "no endpoint is known, so one with a sidecar is assumed",
-	resolve.CauseNoPort:            "the service has no such port",
-	resolve.CauseNoSubset:          "the rule in force has no such subset",
-	resolve.CauseHeadlessFallback:  "the client decides once for all endpoints, and not every one is labelled for mTLS",
-	resolve.CauseHint:              "the server's namespace or mesh is DISABLE, so auto mTLS does not start",
-	resolve.CauseExternal:          "the service is outside the mesh, where auto mTLS does not apply",
-	resolve.CauseCredentialIgnored: "the rule names a credential that sidecars ignore, so plaintext is sent",
-	resolve.CauseServerTLS:         "the server's Sidecar ends TLS of its own on the port",
-	resolve.CauseServerIdentity:    "the client's rule names other identities than the server has",
-	resolve.CauseFarEnd:            "the client starts mTLS with a host outside the mesh, of which nothing is known",
-	resolve.CauseOwnTLS:            "the port is declared to carry the application's own TLS, and the mesh adds none",
-	resolve.CauseUnregistered:      "the mesh does not know the host",
-	resolve.CauseProxyPort:         "the port is the sidecar's own",
-}
+// why says why a verdict comes out as it does.
+func why(v resolve.Verdict) string { return v.Cause.Clause(v.Wire, v.Client) }

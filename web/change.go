@@ -117,7 +117,7 @@ func conflictWords(s *mesh.Snapshot, c *change.Conflict) string {
 	if !c.Rule.IsZero() {
 		rule = c.Rule.String() + " is in force"
 	}
-	return fmt.Sprintf("conflict: %s -> %s: %s; %s", first, c, Clause(c.Cause, resolve.WireRefused, mesh.ClientUnset), rule)
+	return fmt.Sprintf("conflict: %s -> %s: %s; %s", first, c, c.Cause.Clause(resolve.WireRefused, mesh.ClientUnset), rule)
 }
 
 // edit is POST /v1/edit.

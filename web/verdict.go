@@ -27,7 +27,7 @@ func Verdict(r *resolve.Resolver, x *resolve.Explanation) api.Verdict {
 		Client: Caller(s, x.Client), Target: callee(x.Target),
 		Status: v.Status.Word(s.Dialect), Server: v.Server.String(), Mode: modeWord(v.Client),
 		Auto: v.Auto.String(), Wire: v.Wire.String(), Outbound: v.Outbound.String(),
-		Cause: v.Cause.String(), Reason: Clause(v.Cause, v.Wire, v.Client),
+		Cause: v.Cause.String(), Reason: v.Cause.Clause(v.Wire, v.Client),
 		Policy: Place(r.Policy(v.Policy)), TieBreak: tieWord(v.Tie), Rule: ruleAt(s, v.Rule),
 		Refused: v.Refused, Known: v.Endpoints,
 	}
@@ -35,7 +35,7 @@ func Verdict(r *resolve.Resolver, x *resolve.Explanation) api.Verdict {
 		one := api.EndpointClass{
 			Workloads: make([]api.Ref, 0, len(e.Workloads)), Subset: e.Subset, Port: e.Port, Server: e.Server.String(),
 			Policy: Place(r.Policy(e.Policy)), TieBreak: tieWord(e.Tie), Sends: sendsWord(e.Sends), Wire: e.Wire.String(),
-			Cause: e.Cause.String(), Reason: Clause(e.Cause, e.Wire, e.Sends),
+			Cause: e.Cause.String(), Reason: e.Cause.Clause(e.Wire, e.Sends),
 		}
 		for _, w := range e.Workloads {
 			one.Workloads = append(one.Workloads, Ref(w.Ref))

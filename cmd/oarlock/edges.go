@@ -183,7 +183,7 @@ func (v *picture) cells(e *graph.Edge, wide bool) []string {
 		policy = resolve.RefWord(e.Declared.Policy.Ref, d, v.l.snap.Config.RootNamespace)
 		rule = resolve.RefWord(e.Declared.Rule.Ref, d, "")
 		if v.live == nil {
-			reason = clause(verdict.Cause, verdict.Wire, verdict.Client) // that no traffic is seen goes without saying
+			reason = verdict.Cause.Clause(verdict.Wire, verdict.Client) // that no traffic is seen goes without saying
 		}
 	}
 	cells := []string{declared, observedWord(e.Observed), provenWord(e.Proof), e.Lock.String()}

@@ -266,7 +266,7 @@ func (m *mtlsChange) conflicts(after *loaded, plan *change.Plan) {
 		if n := len(c.Clients); n > 1 {
 			first += fmt.Sprintf(" (+%d)", n-1)
 		}
-		m.app.note("conflict: %s -> %s: %s; %s", first, c, clause(c.Cause, resolve.WireRefused, mesh.ClientUnset), rule)
+		m.app.note("conflict: %s -> %s: %s; %s", first, c, c.Cause.Clause(resolve.WireRefused, mesh.ClientUnset), rule)
 	}
 	if len(plan.Conflicts) > 0 {
 		m.app.note("try: %s", m.app.insteadOf(fmt.Sprintf("mtls %s %s --clients", m.verb, m.typed)))

@@ -325,8 +325,9 @@ breaks   outside    1       api.shop:8080   plaintext -> refused   6/s          
 other    web.shop   1       api.shop:8080   mTLS                   12/s, declared  PERMISSIVE -> STRICT
 other    api.shop   1       api.shop:8080   mTLS                   -                   PERMISSIVE -> STRICT
 
-a caller without a sidecar is refused by api.shop:8080: it cannot speak mTLS,
-  and the server takes nothing else (PeerAuthentication shop/default).
+a caller without a sidecar is refused by api.shop:8080: the caller has no
+  sidecar, and the server takes nothing but mTLS (PeerAuthentication
+  shop/default).
 `
 	if squeezed(out.String()) != squeezed(want) {
 		t.Errorf("got\n%s\nwant\n%s", out, want)

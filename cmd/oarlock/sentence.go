@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
-	"github.com/oarlock/oarlock/web"
 )
 
 // why gives the reason behind a verdict as a clause, and where endpoints differ what each of them does.
 func (l *loaded) why(c resolve.Client, t resolve.Target, v resolve.Verdict) string {
-	why := clause(v.Cause, v.Wire, v.Client)
+	why := v.Cause.Clause(v.Wire, v.Client)
 	if v.Server != resolve.ServerMixed && v.Wire != resolve.WireMixed && (v.Refused == 0 || v.Refused == v.Endpoints) {
 		return why
 	}
@@ -31,9 +29,4 @@ func (l *loaded) endpointName(e resolve.Endpoint) string {
 		return l.clientName(resolve.Client{Workload: e.Workloads[0]})
 	}
 	return fmt.Sprintf("%s (+%d alike)", l.clientName(resolve.Client{Workload: e.Workloads[0]}), len(e.Workloads)-1)
-}
-
-// clause says in words why a connection comes out as it does.
-func clause(c resolve.Cause, w resolve.Wire, sends mesh.ClientMode) string {
-	return web.Clause(c, w, sends)
 }

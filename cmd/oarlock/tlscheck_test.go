@@ -50,12 +50,3 @@ func TestFailOn(t *testing.T) {
 		}
 	}
 }
-
-// TestEveryCauseHasAClause keeps the machine's word out of sentences for people.
-func TestEveryCauseHasAClause(t *testing.T) {
-	for c := resolve.CauseMatch; c <= resolve.CauseExternal; c++ {
-		if got := clause(c, resolve.WireMixed, mesh.ClientUnset); got == "" || len(got) < 15 {
-			t.Errorf("cause %s is told as %q", c, got)
-		}
-	}
-}
