@@ -19,6 +19,7 @@ const (
 type report struct {
 	source, destination side
 	lost                float64
+	bare                [3]float64 // shares of what the source counts, by metrics.Security
 }
 
 // side is what one end says, by metrics.Security; nil where it says nothing.
@@ -76,7 +77,8 @@ type seen struct {
 type part struct {
 	tally
 	lost                float64
-	source, destination bool // who reports
+	bare                float64 // requests and connections that no sidecar of the destination counts
+	source, destination bool    // who reports
 	// expected says that the destination has a sidecar that ought to report.
 	expected bool
 }
@@ -97,6 +99,7 @@ type joining struct {
 //     the destination: they account for as much of the unknown traffic of their security as they count themselves. What is
 //     left over is from callers that nobody can name, unless it is so little that the two were scraped at different moments.
 //   - What a source counts and the destination's sidecar, which reports, does not is lost: it failed before it was a request.
+//     What did not fail went to pods without a sidecar, and is added to the destination's report.
 //     Handshakes that the destination saw failing with nobody are those of the sources that lost something.
 //   - Failed handshakes are counted by both ends, so the larger count is taken, not the sum.
 func (p *places) join(o *metrics.Observation, down map[string]bool) *joined {
@@ -254,6 +257,11 @@ func (j *joining) account(d door, from []string) {
 			attribute(unknown.destination.at(s), s, named, metrics.SecurityUnknown)
 		}
 	}
+	if j.speaks[d.workload] {
+		for _, r := range named {
+			r.findBare()
+		}
+	}
 	if j.speaks[d.workload] && !j.down[d.workload] {
 		for _, r := range named {
 			r.lost = lost(r)
@@ -261,6 +269,9 @@ func (j *joining) account(d door, from []string) {
 	}
 	if unknown != nil {
 		attributeFailures(unknown, named)
+	}
+	for _, r := range named {
+		r.answered()
 	}
 }
 
@@ -294,10 +305,10 @@ func attribute(unknown *tally, at metrics.Security, named []*report, knows metri
 	unknown.keep(1 - part)
 }
 
-// lost is what the source counted and the destination did not: requests that failed, and connections.
+// lost is what the source counted and the destination did not: requests that failed, and connections that went to a sidecar.
 func lost(r *report) float64 {
 	s, d := r.source.sum(), r.destination.sum()
-	n := max(0, min(s.requests-d.requests, s.errors-d.errors)) + max(0, s.connections-d.connections)
+	n := max(0, min(s.requests-d.requests, s.errors-d.errors)) + max(0, s.connections-d.connections-r.bareConnections())
 	if n < skew*(s.requests+s.connections) {
 		return 0
 	}
@@ -373,27 +384,13 @@ func (j *joining) part(k pair, r *report) *part {
 	default:
 		p.take(s, 1)
 	}
+	for at, share := range r.bare {
+		p.bare += share * r.source[at].weight()
+	}
 	p.names(s)
 	p.names(d)
 	p.merge(s, d)
 	return p
-}
-
-// addBare adds what the source says went out in plaintext and came back well, and no sidecar of the destination has counted:
-// some of its pods have none.
-func (p *part) addBare(r *report) {
-	t := r.source[metrics.SecurityNone]
-	if t == nil {
-		return
-	}
-	seen := t.requests - t.errors
-	if d := r.destination[metrics.SecurityNone]; d != nil {
-		seen -= d.requests
-	}
-	s, d := r.source.sum(), r.destination.sum()
-	if n := min(seen, s.requests-d.requests-r.lost); n > 0 && n >= skew*s.requests {
-		p.take(t, n/t.requests)
-	}
 }
 
 // vague causes say that the other end gave up, and not why.

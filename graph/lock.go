@@ -21,6 +21,7 @@ type judgement struct {
 	seen        *Observed // nil where there was no traffic
 	sidecar     bool      // the destination's sidecar reports some of it
 	silent      bool      // the destination has a sidecar that should report, and does not
+	bare        float64   // what no sidecar of the destination counts, though some report; a second
 }
 
 // brokenShare is the part of all attempts that must fail for an edge to be broken.
@@ -71,11 +72,11 @@ func (j *judgement) weigh() (Lock, string) {
 	case o.MTLS == 0 && j.elsewhere() != "":
 		return LockUnknown, j.elsewhere()
 	case o.MTLS == 0 && o.Known < almostAll:
-		return LockOpen, fmt.Sprintf("plaintext on %s of %s, the rest is not known%s", percent(o.Known), j.volume(), j.by())
+		return LockOpen, fmt.Sprintf("plaintext on %s of %s, the rest is not known%s", percent(o.Known), j.volume(), j.uncounted()+j.by())
 	case o.MTLS == 0:
-		return LockOpen, fmt.Sprintf("plaintext on all of %s%s", j.volume(), j.by())
+		return LockOpen, fmt.Sprintf("plaintext on all of %s%s", j.volume(), j.uncounted()+j.by())
 	case o.MTLS < 1:
-		return LockMixed, fmt.Sprintf("mTLS on %s of %s, the rest is plaintext%s", percent(o.MTLS), j.volume(), j.by())
+		return LockMixed, fmt.Sprintf("mTLS on %s of %s, the rest is plaintext%s", percent(o.MTLS), j.volume(), j.uncounted()+j.by())
 	case o.Known < almostAll:
 		return LockUnknown, fmt.Sprintf("mTLS on %s of %s, and of the rest nobody knows%s", percent(o.Known), j.volume(), j.reporter())
 	}
@@ -229,8 +230,22 @@ func (j *judgement) by() string {
 	return " (" + strings.Join(parts, "; ") + ")"
 }
 
+// uncounted tells of what goes to pods without a sidecar.
+func (j *judgement) uncounted() string {
+	if j.bare == 0 {
+		return ""
+	}
+	much := per(j.bare) + " of it"
+	if j.bare < 1e-3 || j.bare >= almostAll*(j.seen.Requests+j.seen.Connections) {
+		much = "it"
+	}
+	return fmt.Sprintf("; no sidecar of %s counts %s, so some of its pods may have none", j.name(j.to, "the server"), much)
+}
+
 func (j *judgement) reporter() string {
 	switch {
+	case j.bare > 0:
+		return j.uncounted()
 	case j.seen.Reporters == "source" && j.silent:
 		return ", since the destination's sidecar does not report it"
 	case j.seen.Reporters == "source":

@@ -29,6 +29,7 @@ func TestLock(t *testing.T) {
 		declared *Declared
 		to       *Node
 		dark     bool // the destination's sidecar does not report
+		bare     float64
 		lock     Lock
 		reason   string // a part of it
 	}{
@@ -56,6 +57,12 @@ func TestLock(t *testing.T) {
 		{name: "errors that only the source sees", seen: &Observed{Requests: 10, Errors: 10, Known: 1}, dark: true, lock: LockUnknown, reason: "nobody says whether TLS is why"},
 		{name: "errors where the policies refuse", seen: &Observed{Requests: 10, Errors: 10, Known: 1}, declared: conflict, dark: true, lock: LockBroken, reason: "api requires mTLS and web sends plaintext"},
 		{name: "the policies refuse and it works", seen: &Observed{Requests: 10, Known: 1}, declared: conflict, lock: LockOpen},
+		{name: "pods without a sidecar", seen: &Observed{Requests: 10, MTLS: 0.6, Known: 1}, bare: 4, lock: LockMixed,
+			reason: "mTLS on 60 % of 10 requests/s, the rest is plaintext; no sidecar of api counts 4/s of it, so some of its pods may have none"},
+		{name: "pods without a sidecar, and nobody knows", seen: &Observed{Requests: 10, MTLS: 1, Known: 0.6}, bare: 4, lock: LockUnknown,
+			reason: "of the rest nobody knows; no sidecar of api counts 4/s of it"},
+		{name: "no pod that is called has a sidecar", seen: &Observed{Connections: 4, Known: 1}, bare: 4, lock: LockOpen, reason: "; no sidecar of api counts it, so"},
+		{name: "bytes to a pod without a sidecar", seen: &Observed{Connections: 9, MTLS: almostAll, Known: 1}, bare: 1e-4, lock: LockMixed, reason: "counts it, so"},
 		{name: "other TLS", seen: &Observed{Requests: 10, Known: 1}, declared: other, lock: LockUnknown, reason: "other TLS"},
 		{name: "bytes to the outside", seen: &Observed{Connections: 1, Known: 1, Protocol: "tcp"}, to: egress, lock: LockUnknown, reason: "its sidecar cannot tell"},
 		{name: "requests to the outside", seen: &Observed{Requests: 1, Known: 1, Protocol: "http"}, to: egress, lock: LockOpen},
@@ -69,7 +76,7 @@ func TestLock(t *testing.T) {
 				c.to = &Node{Kind: NodeService, Name: "api"}
 			}
 			j := judgement{now: noon, observation: &metrics.Observation{Start: noon.Add(-time.Minute), End: noon, Newest: noon},
-				edge: &Edge{Declared: c.declared}, from: &Node{Kind: NodeWorkload, Name: "web", Capture: mesh.CaptureSidecar}, to: c.to, seen: c.seen, sidecar: !c.dark}
+				edge: &Edge{Declared: c.declared}, from: &Node{Kind: NodeWorkload, Name: "web", Capture: mesh.CaptureSidecar}, to: c.to, seen: c.seen, sidecar: !c.dark, bare: c.bare}
 			lock, reason := j.lock()
 			if lock != c.lock || reason == "" || !strings.Contains(reason, c.reason) {
 				t.Errorf("%s: %q, want %s: %q", lock, reason, c.lock, c.reason)

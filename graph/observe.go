@@ -203,18 +203,20 @@ func (o *observing) fill(j *judgement, e *Edge, s *seen) {
 		p := s.parts[id]
 		all.tally.add(&p.tally)
 		all.lost += p.lost
+		all.bare += p.bare
 		all.source, all.destination = all.source || p.source, all.destination || p.destination
 		j.silent = j.silent || p.source && !p.destination && p.expected && !o.down[id]
 		if len(s.parts) > 1 && id != "" {
 			share := Share{Workload: id, Observed: *o.observed(p, j.observation)}
 			alone := *j
+			alone.bare = p.bare
 			alone.seen, alone.edge = &share.Observed, &Edge{Declared: e.Declared}
 			share.Lock, _ = alone.lock()
 			e.Shares = append(e.Shares, share)
 		}
 	}
 	e.Observed = o.observed(&all, j.observation)
-	j.seen = e.Observed
+	j.seen, j.bare = e.Observed, all.bare
 	j.sidecar = all.destination
 }
 

@@ -225,6 +225,83 @@ func TestIstiosReportsAreNotMisread(t *testing.T) {
 	}
 }
 
+// TestPartlyInjectedIsNeverLocked has pods without a sidecar behind some of what is called by mutual TLS: what goes there is
+// plaintext that the source alone counts. No such edge is locked, and none broken, for nothing was refused; with Istio's series
+// alone too, where the source may have the names that certificates proved, or none.
+func TestPartlyInjectedIsNeverLocked(t *testing.T) {
+	for seed := range uint64(600) {
+		r := rand.New(rand.NewPCG(seed, 16))
+		istio, names := seed%3 > 0, seed%3 == 1
+		w := newWorld(r)
+		for i := range w.calls {
+			w.calls[i].fails = false
+		}
+		o, bare := w.reports(r, istio), make([]float64, len(w.calls))
+		for i := range w.calls {
+			if c := &w.calls[i]; c.mtls {
+				if bare[i] = 0.01 + 0.9*r.Float64(); istio && !names {
+					bare[i] = max(bare[i], 0.3) // less is two scrapes at different moments
+				}
+				w.injectPartly(o, c, bare[i], istio, names)
+			}
+		}
+		g := Build(resolve.New(w.snap))
+		g.Observe(Witnesses{Now: noon, Observed: o})
+		checkSums(t, g)
+		for i, share := range bare {
+			c := &w.calls[i]
+			if share == 0 {
+				continue
+			}
+			id := EdgeID(workloadID(w.snap.Workloads[c.from].Ref), serviceID(w.snap.Services[c.to]), c.port(), "")
+			k := slices.IndexFunc(g.Edges, func(e Edge) bool { return e.ID() == id })
+			// What the destination counts of callers in plaintext without their names may be taken for it.
+			others := c.tcp || slices.ContainsFunc(w.calls, func(o truth) bool { return o.from < 0 && o.to == c.to })
+			e, want := &g.Edges[k], LockMixed
+			if istio && e.Observed.MTLS == 1 {
+				want = LockUnknown
+			}
+			if e.Lock != want || !others && !strings.Contains(e.Reason, "some of its pods may have none") {
+				t.Errorf("seed %d: %s is %s (%s), %g of %+v went to pods without a sidecar", seed, id, e.Lock, e.Reason, share, c)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d:\n%s", seed, told(g))
+		}
+	}
+}
+
+// injectPartly has a share of a call by mutual TLS go to pods without a sidecar.
+func (w *world) injectPartly(o *metrics.Observation, c *truth, share float64, istio, names bool) {
+	host := fmt.Sprintf("w%d.shop.svc.cluster.local", c.to)
+	protocol := "http"
+	if c.tcp {
+		protocol = "tcp"
+	}
+	for i := range o.Flows {
+		f := &o.Flows[i]
+		if f.Service.Host != host || f.Source != w.peer(c.from) || f.Protocol != protocol || f.Failures > 0 {
+			continue
+		}
+		if f.Reporter == metrics.Destination {
+			f.Requests, f.Connections = f.Requests*(1-share), f.Connections*(1-share)
+			continue
+		}
+		f.Sent = 1000
+		if istio && !names {
+			continue // one row for both
+		}
+		plain := *f
+		plain.Requests, plain.Connections = f.Requests*share, f.Connections*share
+		f.Requests, f.Connections = f.Requests*(1-share), f.Connections*(1-share)
+		if plain.Security = metrics.SecurityNone; istio {
+			plain.Security = metrics.SecurityUnknown
+			f.Source.Principal, f.Destination.Principal = "spiffe://cluster.local/ns/shop/sa/a", "spiffe://cluster.local/ns/shop/sa/b"
+		}
+		o.Flows = append(o.Flows, plain)
+	}
+}
+
 // TestTheOrderOfFlowsDoesNotMatter shuffles them.
 func TestTheOrderOfFlowsDoesNotMatter(t *testing.T) {
 	for seed := range uint64(30) {
