@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -56,40 +57,9 @@ func NewClient(socket string) *Client {
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Status says how the mesh is.
-func (c *Client) Status(ctx context.Context) (*Status, error) {
-	return ask[Status](ctx, c, http.MethodGet, "/v1/status", nil)
-}
-
-// Manifests gives what the snapshot in force was read from.
-func (c *Client) Manifests(ctx context.Context) (*Manifests, error) {
-	return ask[Manifests](ctx, c, http.MethodGet, "/v1/manifests", nil)
-}
-
-// Reload looks at the manifests now.
-func (c *Client) Reload(ctx context.Context, w Wrote) (*Reload, error) {
-	return ask[Reload](ctx, c, http.MethodPost, "/v1/reload", w)
-}
-
-// Sync waits until a snapshot, or one after it, is in force on every sidecar, or for so long.
-func (c *Client) Sync(ctx context.Context, snapshot string, wait time.Duration) (*Sync, error) {
-	q := url.Values{"snapshot": {snapshot}, "wait": {wait.String()}}
-	return ask[Sync](ctx, c, http.MethodGet, "/v1/sync?"+q.Encode(), nil)
-}
-
-// CA gives the authorities of the trust domain.
-func (c *Client) CA(ctx context.Context) (*CA, error) {
-	return ask[CA](ctx, c, http.MethodGet, "/v1/ca", nil)
-}
-
-// Rotate takes a step of a rotation.
-func (c *Client) Rotate(ctx context.Context, r Rotate) (*CA, error) {
-	return ask[CA](ctx, c, http.MethodPost, "/v1/ca/rotate", r)
-}
-
 // ask sends a question and reads the answer.
 func ask[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
-	res, err := c.send(ctx, method, path, body)
+	res, err := c.send(ctx, question{method: method, path: path, body: body})
 	if err != nil {
 		return nil, err
 	}
@@ -101,17 +71,49 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body any) (
 	return &out, nil
 }
 
+// follow calls yield for each event of a stream, until ctx ends, yield gives an error, or the control plane ends the stream. It
+// gives that error, or ctx's.
+func follow[T any](ctx context.Context, c *Client, q question, yield func(*T) error) error {
+	res, err := c.send(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	return readEvents(res.Body, func(data []byte) error {
+		var one T
+		if err := json.Unmarshal(data, &one); err != nil {
+			return fmt.Errorf("ask control plane: %w", err)
+		}
+		return yield(&one)
+	})
+}
+
+// open gives an answer as it is. The reader is the caller's to close.
+func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
+	res, err := c.send(ctx, question{method: http.MethodGet, path: path})
+	if err != nil {
+		return nil, err
+	}
+	return res.Body, nil
+}
+
+type question struct {
+	method, path string
+	body         any    // nil is none
+	after        uint64 // the ID of the last event that is known, 0 for none
+}
+
 // send sends a question and gives the answer, whose body is the caller's to close. An answer that is an Error is an error.
-func (c *Client) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, q question) (*http.Response, error) {
 	var content io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
+	if q.body != nil {
+		b, err := json.Marshal(q.body)
 		if err != nil {
 			return nil, fmt.Errorf("ask control plane: %w", err)
 		}
 		content = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://oarlock"+path, content)
+	req, err := http.NewRequestWithContext(ctx, q.method, "http://oarlock"+q.path, content)
 	if err != nil {
 		return nil, fmt.Errorf("ask control plane: %w", err)
 	}
@@ -119,8 +121,8 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 	if c.User != "" {
 		req.Header.Set(UserHeader, c.User)
 	}
-	if after, ok := ctx.Value(lastEventKey{}).(uint64); ok {
-		req.Header.Set("Last-Event-ID", strconv.FormatUint(after, 10))
+	if q.after != 0 {
+		req.Header.Set("Last-Event-ID", strconv.FormatUint(q.after, 10))
 	}
 	if content != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -141,4 +143,29 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 		return nil, fmt.Errorf("ask control plane: %s", res.Status)
 	}
 	return nil, &RefusedError{res.StatusCode, e.Message}
+}
+
+// readEvents calls yield for what each event of a stream carries. Names, IDs and comments are passed over.
+func readEvents(r io.Reader, yield func(data []byte) error) error {
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, maxEvent)
+	var data []byte
+	for in.Scan() {
+		line := in.Bytes()
+		switch rest, ok := bytes.CutPrefix(line, []byte("data:")); {
+		case ok && data != nil:
+			data = append(append(data, '\n'), bytes.TrimPrefix(rest, []byte(" "))...)
+		case ok:
+			data = append([]byte{}, bytes.TrimPrefix(rest, []byte(" "))...)
+		case len(line) == 0 && data != nil:
+			if err := yield(data); err != nil {
+				return err
+			}
+			data = nil
+		}
+	}
+	if err := in.Err(); err != nil {
+		return fmt.Errorf("ask control plane: %w", err)
+	}
+	return fmt.Errorf("ask control plane: %w", io.EOF)
 }

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -38,6 +36,59 @@ func duration(d time.Duration) string {
 		return ""
 	}
 	return d.String()
+}
+
+// Status says how the mesh is.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	return ask[Status](ctx, c, http.MethodGet, "/v1/status", nil)
+}
+
+// Manifests gives what the snapshot in force was read from.
+func (c *Client) Manifests(ctx context.Context) (*Manifests, error) {
+	return ask[Manifests](ctx, c, http.MethodGet, "/v1/manifests", nil)
+}
+
+// Reload looks at the manifests now.
+func (c *Client) Reload(ctx context.Context, w Wrote) (*Reload, error) {
+	return ask[Reload](ctx, c, http.MethodPost, "/v1/reload", w)
+}
+
+// Sync waits until a snapshot, or one after it, is in force on every sidecar, or for so long.
+func (c *Client) Sync(ctx context.Context, snapshot string, wait time.Duration) (*Sync, error) {
+	return ask[Sync](ctx, c, http.MethodGet, path("/v1/sync", values("snapshot", snapshot, "wait", wait.String())), nil)
+}
+
+// CA gives the authorities of the trust domain.
+func (c *Client) CA(ctx context.Context) (*CA, error) {
+	return ask[CA](ctx, c, http.MethodGet, "/v1/ca", nil)
+}
+
+// Rotate takes a step of a rotation.
+func (c *Client) Rotate(ctx context.Context, r Rotate) (*CA, error) {
+	return ask[CA](ctx, c, http.MethodPost, "/v1/ca/rotate", r)
+}
+
+// GraphQuery says which part of the graph is wanted. The zero value is all of it, over the default window.
+type GraphQuery struct {
+	Window     time.Duration // how far back observations go; 0 is the default
+	Namespaces []string      // only what touches these; none is all
+	Expand     []string      // groups that are not to be collapsed; "*" is all
+	Layout     bool          // also say where to draw everything
+}
+
+// Graph says who calls whom, with the three witnesses.
+func (c *Client) Graph(ctx context.Context, q GraphQuery) (*Graph, error) {
+	v := values("window", duration(q.Window))
+	v["namespace"], v["expand"] = q.Namespaces, q.Expand
+	if !q.Layout {
+		v.Set("layout", "false")
+	}
+	return ask[Graph](ctx, c, http.MethodGet, path("/v1/graph", v), nil)
+}
+
+// Overview gives the mesh at a glance, over a window; 0 is the default.
+func (c *Client) Overview(ctx context.Context, window time.Duration) (*Overview, error) {
+	return ask[Overview](ctx, c, http.MethodGet, path("/v1/overview", values("window", duration(window))), nil)
 }
 
 // Edge tells all of an edge, Node all of a node, by ID.
@@ -152,33 +203,20 @@ func (c *Client) Logs(ctx context.Context, l LogQuery) (io.ReadCloser, error) {
 	return c.open(ctx, path("/v1/logs", q))
 }
 
-func (c *Client) open(ctx context.Context, path string) (io.ReadCloser, error) {
-	res, err := c.send(ctx, http.MethodGet, path, nil)
-	if err != nil {
-		return nil, err
-	}
-	return res.Body, nil
+// TapQuery says which lines of access logs are wanted; "" does not narrow them.
+type TapQuery struct {
+	Edge, Node, Namespace string // IDs of an edge and of a node of the graph, and a namespace
+}
+
+// Tap calls yield for every line of the access logs that is written from now on, until ctx ends, yield gives an error, or
+// the control plane ends the stream. It gives that error, or ctx's.
+func (c *Client) Tap(ctx context.Context, q TapQuery, yield func(*LogLine) error) error {
+	at := path("/v1/tap", values("edge", q.Edge, "node", q.Node, "namespace", q.Namespace))
+	return follow(ctx, c, question{method: http.MethodGet, path: at}, yield)
 }
 
 // Events calls take for each event from now on, until ctx ends, take gives an error, or the control plane ends the stream. It
 // gives that error, or ctx's. after is the ID of the last event that is known already, 0 for none.
 func (c *Client) Events(ctx context.Context, after uint64, take func(*Event) error) error {
-	if after != 0 {
-		ctx = context.WithValue(ctx, lastEventKey{}, after)
-	}
-	res, err := c.send(ctx, http.MethodGet, "/v1/events", nil)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	return readEvents(res.Body, func(data []byte) error {
-		var e Event
-		if err := json.Unmarshal(data, &e); err != nil {
-			return fmt.Errorf("ask control plane: %w", err)
-		}
-		return take(&e)
-	})
+	return follow(ctx, c, question{method: http.MethodGet, path: "/v1/events", after: after}, take)
 }
-
-// lastEventKey carries the header Last-Event-ID.
-type lastEventKey struct{}

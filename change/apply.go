@@ -8,18 +8,6 @@ import (
 	"github.com/oarlock/oarlock/mesh"
 )
 
-// Preview gives the edits that the changes make of the files, and the snapshot that a fresh parse of the outcome gives.
-// Nothing is written. opt should name the dialect of the snapshot that the changes were computed from: a change of policy
-// must not change how the mesh is read.
-func Preview(files []manifest.File, opt manifest.Options, changes []mesh.Change) (*mesh.Snapshot, []manifest.FileEdit, error) {
-	edits, err := manifest.Apply(files, changes)
-	if err != nil {
-		return nil, nil, err
-	}
-	after, _ := manifest.Load(Edited(files, edits), opt)
-	return after, edits, nil
-}
-
 // Edited gives the files as they are once the edits are made. The files given are not modified.
 func Edited(files []manifest.File, edits []manifest.FileEdit) []manifest.File {
 	out := slices.Clone(files)

@@ -199,10 +199,11 @@ func (d *desk) plan(v Verb, r Resource, clients bool) (*Plan, []manifest.FileEdi
 	if clients && len(plan.Conflicts) > 0 {
 		d.t.Errorf("%s %s --clients leaves conflicts: %v", v, r, plan.Conflicts)
 	}
-	after, edits, err := Preview(d.files, manifest.Options{Dialect: before.Dialect, Lenient: true}, plan.Changes)
+	edits, err := manifest.Apply(d.files, plan.Changes)
 	if err != nil {
 		return nil, nil, err
 	}
+	after, _ := manifest.Load(Edited(d.files, edits), manifest.Options{Dialect: before.Dialect, Lenient: true})
 	if err := Verify(before, after, plan); err != nil {
 		return nil, nil, err
 	}

@@ -51,7 +51,7 @@ func TestAskGraphAndOverview(t *testing.T) {
 	if err != nil || o.Locks.Broken != 2 {
 		t.Fatal(o, err)
 	}
-	want := "GET /v1/graph?expand=%2A&layout=false&namespace=a&namespace=b&window=1m0s\nGET /v1/graph?\nGET /v1/overview?"
+	want := "GET /v1/graph?expand=%2A&layout=false&namespace=a&namespace=b&window=1m0s\nGET /v1/graph?\nGET /v1/overview"
 	if got := strings.Join(asked, "\n"); got != want {
 		t.Errorf("asked\n%s\nwant\n%s", got, want)
 	}
