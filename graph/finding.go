@@ -69,8 +69,8 @@ func (j *judgement) findings() []Finding {
 	add := func(code, severity, format string, args ...any) {
 		out = append(out, Finding{code, severity, fmt.Sprintf(format, args...)})
 	}
-	// While a verdict is not in force on both ends, traffic does not yet do as it says.
-	if c := j.edge.Changed; c == nil || !c.Since.IsZero() {
+	// While a verdict is not in force on both ends, and while calls from before end, traffic does not yet do as it says.
+	if c := j.edge.Changed; c == nil || !c.Since.IsZero() && (c.Settled != nil || !j.contradicts(true)) {
 		j.declaredObserved(add)
 	}
 	j.declaredProven(add)

@@ -21,6 +21,7 @@ type judgement struct {
 	seen        *Observed // nil where there was no traffic
 	sidecar     bool      // the destination's sidecar reports some of it
 	silent      bool      // the destination has a sidecar that should report, and does not
+	ending      bool      // calls from before the verdict changed were seen, and are left out
 	bare        float64   // what no sidecar of the destination counts, though some report; a second
 }
 
@@ -87,6 +88,8 @@ func (j *judgement) weigh() (Lock, string) {
 func (j *judgement) nothing() string {
 	c := j.edge.Changed
 	switch {
+	case j.ending:
+		return "calls from before the verdict changed" + j.ago(c.Since) + " came to their end, and there was no other traffic"
 	case c != nil && !c.Since.IsZero() && c.Observed == nil:
 		return "no measurement since the verdict changed" + j.ago(c.Since)
 	case c != nil && !c.Since.IsZero():
@@ -100,6 +103,20 @@ func (j *judgement) nothing() string {
 		return j.from.Name + " has no sidecar to say who it is, so its calls are among those of unknown callers"
 	}
 	return "no traffic in the last " + duration(j.observation.End.Sub(j.observation.Start))
+}
+
+// contradicts says whether traffic does what a verdict forbids that changed lately. Where some of it does as the verdict says, that
+// is told as it is, until it is known what happened since calls from before have ended.
+func (j *judgement) contradicts(settled bool) bool {
+	switch l := j.edge.Lock; j.wire() {
+	case resolve.WireMTLS:
+		return l == LockOpen || l == LockMixed && settled
+	case resolve.WirePlaintext:
+		return l == LockLocked || l == LockMixed && settled
+	case resolve.WireRefused:
+		return l == LockOpen || l == LockMixed || l == LockLocked
+	}
+	return false
 }
 
 func (j *judgement) ago(t time.Time) string {

@@ -185,15 +185,23 @@ func (o *observing) see(key edgeKey, e *Edge) {
 			j.observation = c.Observed
 		}
 	}
-	var s *seen
-	if j.observation != nil {
-		s = o.joined(j.observation).edges[key]
+	o.judge(&j, key)
+	if c := e.Changed; c != nil && !c.Since.IsZero() && j.contradicts(c.Settled != nil) {
+		j = judgement{now: j.now, observation: c.Settled, trouble: j.trouble, edge: e, from: j.from, to: j.to, ending: true}
+		e.Observed, e.Shares = nil, nil
+		o.judge(&j, key)
 	}
-	if s != nil {
-		o.fill(&j, e, s)
-	}
-	e.Lock, e.Reason = j.lock()
 	e.Findings = j.findings()
+}
+
+// judge gives the lock by one observation.
+func (o *observing) judge(j *judgement, key edgeKey) {
+	if j.observation != nil {
+		if s := o.joined(j.observation).edges[key]; s != nil {
+			o.fill(j, j.edge, s)
+		}
+	}
+	j.edge.Lock, j.edge.Reason = j.lock()
 }
 
 // fill sums what was seen of an edge.

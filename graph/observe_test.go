@@ -24,7 +24,7 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 // TestObserve runs the cases of testdata/observe: a mesh in common, what a case adds to it, what was seen, and every edge
 // that was seen or proven with its lock, its reason and its findings. -update writes the last part.
 //
-// A line of `flows` (and of `since`, what was seen since a verdict changed) is
+// A line of `flows` (and of `since`, what was seen since a verdict changed, and `settled`, since old calls have ended) is
 //
 //	REPORTER PROTOCOL CALLER -> WORKLOAD at SERVICE:PORT SECURITY KEY=VALUE...
 //
@@ -58,12 +58,15 @@ func runCase(t *testing.T, file, shared string) {
 	if _, ok := part["flows"]; !ok {
 		w.Observed = nil
 	}
-	var since *metrics.Observation
+	var since, settled *metrics.Observation
+	if text, ok := part["settled"]; ok {
+		settled = observation(t, text, 3*time.Second)
+	}
 	if text, ok := part["since"]; ok {
-		since = observation(t, text, 3*time.Second)
+		since = observation(t, text, 13*time.Second)
 	}
 	for line := range strings.Lines(part["also"]) {
-		also(t, &w, since, strings.TrimSpace(line))
+		also(t, &w, since, settled, strings.TrimSpace(line))
 	}
 	g.Observe(w)
 	got := told(g)
@@ -242,7 +245,7 @@ func readWord(t *testing.T, f *metrics.Flow, word string) {
 	}
 }
 
-func also(t *testing.T, w *Witnesses, since *metrics.Observation, line string) {
+func also(t *testing.T, w *Witnesses, since, settled *metrics.Observation, line string) {
 	t.Helper()
 	verb, rest, _ := strings.Cut(line, " ")
 	values := map[string]string{}
@@ -274,7 +277,7 @@ func also(t *testing.T, w *Witnesses, since *metrics.Observation, line string) {
 		if w.Changed == nil {
 			w.Changed = map[string]Changed{}
 		}
-		w.Changed[strings.Fields(rest)[0]] = Changed{Since: ago("since"), InForce: number("inForce"), Total: number("total"), Observed: since}
+		w.Changed[strings.Fields(rest)[0]] = Changed{Since: ago("since"), InForce: number("inForce"), Total: number("total"), Observed: since, Settled: settled}
 	case "proof":
 		p := Proof{From: values["from"], To: values["to"], Port: uint32(number("port")), At: ago("ago"), Problem: values["problem"]}
 		if m := values["mode"]; m != "" {

@@ -27,6 +27,9 @@ type Changed struct {
 	InForce, Total int
 	// Observed is what traffic did since then; nil while nothing can be said.
 	Observed *metrics.Observation
+	// Settled is what it did since calls from before must have come to their end: a call is counted when it ends, and says how it
+	// began. It is nil while that is not known; then nothing is known of an edge on which all traffic contradicts the verdict.
+	Settled *metrics.Observation
 }
 
 // Proof is what came of trying a port.

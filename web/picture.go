@@ -18,7 +18,8 @@ const (
 	pictureAge = time.Second
 	pendingAge = 250 * time.Millisecond // while somebody waits for what a change does
 	maxWindows = 8                      // pictures of different windows that are kept
-	maxStarts  = 4                      // windows that begin with a change, looked at for one picture
+	maxStarts  = 6                      // windows that begin with a change, looked at for one picture
+	settleTime = 10 * time.Second       // in which calls from before a change end
 	flowsTime  = 5 * time.Second        // how long the store may take for one picture
 )
 
@@ -130,6 +131,7 @@ func (v *views) look(ctx context.Context, n *Now, window, slack time.Duration) *
 		if c.Observed = since.of(c.Since); c.Observed == nil {
 			pending++
 		}
+		c.Settled = since.of(settled(c.Since))
 		w.Changed[id] = c
 	}
 	p.graph.Observe(w)
@@ -176,6 +178,14 @@ func (s *starts) after(since time.Time) time.Time {
 	return at.Add(s.interval + startSlack)
 }
 
+// settled is when calls from before a change have come to their end; zero for a change that is not in force.
+func settled(since time.Time) time.Time {
+	if since.IsZero() {
+		return since
+	}
+	return since.Add(settleTime)
+}
+
 // of gives the observation that begins soonest after a change, nil where there is none.
 func (s *starts) of(since time.Time) *metrics.Observation {
 	if since.IsZero() {
@@ -220,8 +230,10 @@ func (v *views) sinceChanges(ctx context.Context, group *errgroup.Group, changed
 func (s *starts) some(changed map[string]graph.Changed, latest time.Time) []time.Time {
 	var out []time.Time
 	for _, c := range changed {
-		if at := s.after(c.Since); !c.Since.IsZero() && !at.After(latest) {
-			out = append(out, at)
+		for _, since := range []time.Time{c.Since, settled(c.Since)} {
+			if at := s.after(since); !since.IsZero() && !at.After(latest) {
+				out = append(out, at)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b time.Time) int { return b.Compare(a) })
