@@ -51,16 +51,16 @@ func TestAPIOfRunningMesh(t *testing.T) {
 			return edge.Lock + ": " + edge.Reason, edge.Lock == want
 		}
 	}
-	m.eventually("locked", 30*time.Second, lock("locked"))
+	m.eventually("locked", lock("locked"))
 	resource := "backyards-demo/bookings:8080"
 	done, err := c.ChangeMTLS(t.Context(), api.MTLS{Verb: "disable", Resource: resource, Apply: api.Apply{Yes: true}})
 	if err != nil || !done.Applied {
 		t.Fatalf("disable: %+v %v", done, err)
 	}
 	begin := time.Now()
-	m.eventually("open", 10*time.Second, lock("open"))
+	m.eventually("open", lock("open"))
 	t.Logf("the lock opens %v after the change", time.Since(begin).Round(time.Millisecond))
-	m.eventually("in force", 5*time.Second, func() (string, bool) {
+	m.eventually("in force", func() (string, bool) {
 		list, err := c.Changes(t.Context(), "", 1)
 		if err != nil || len(list.Changes) == 0 {
 			return "no change", false
@@ -72,10 +72,10 @@ func TestAPIOfRunningMesh(t *testing.T) {
 	if _, err := c.Undo(t.Context(), api.Undo{Name: done.Name, Apply: api.Apply{Yes: true}}); err != nil {
 		t.Fatal(err)
 	}
-	m.eventually("locked again", 10*time.Second, lock("locked"))
+	m.eventually("locked again", lock("locked"))
 	// The command line names what it does.
 	m.do("mtls", "require", "backyards-demo", "--yes")
-	m.eventually("the name", 5*time.Second, func() (string, bool) {
+	m.eventually("the name", func() (string, bool) {
 		list, err := c.Changes(t.Context(), "", 1)
 		if err != nil || len(list.Changes) == 0 {
 			return "no change", false

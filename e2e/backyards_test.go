@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/oarlock/oarlock/api"
 )
@@ -62,7 +61,7 @@ func TestModesAgainstCallers(t *testing.T) {
 			} {
 				m.do("mtls", c.verb, "backyards-demo/bookings:8080", "--yes")
 				before := m.served("bookings", "200", c.inside)
-				m.eventually(c.mode+": a caller in the mesh", 5*time.Second, func() (string, bool) {
+				m.eventually(c.mode+": a caller in the mesh", func() (string, bool) {
 					out, _ := m.curl(front, "-i", "http://bookings.backyards-demo:8080/")
 					n := m.served("bookings", "200", c.inside)
 					return fmt.Sprint(out, n), strings.Contains(out, "HTTP/1.1 200") && n > before
@@ -148,7 +147,7 @@ func (m *liveMesh) judge(t *testing.T, e edge) bool {
 	if want == "" && works {
 		return false // TLS of the application's own, or what no sidecar sees
 	}
-	m.eventually(fmt.Sprintf("%s → %s:%d is %s (%s)", e.From, e.To, e.Port, e.Declared.Status, e.Declared.Wire), 10*time.Second, func() (string, bool) {
+	m.eventually(fmt.Sprintf("%s → %s:%d is %s (%s)", e.From, e.To, e.Port, e.Declared.Status, e.Declared.Wire), func() (string, bool) {
 		samples := m.scrape(*source)
 		known := map[string]string{"reporter": "source", "destination_service_name": to}
 		if works {

@@ -40,7 +40,7 @@ func (b bookinfo) run(t *testing.T) {
 	m := up(t, b.example)
 	m.synced()
 	edges := []string{"productpage", "details", "reviews", "ratings"}
-	m.eventually("every edge carries traffic", 10*time.Second, func() (string, bool) {
+	m.eventually("every edge carries traffic", func() (string, bool) {
 		for _, service := range edges {
 			if n := m.served(service, "200", ""); n == 0 {
 				return service + " has answered nothing", false
@@ -59,13 +59,13 @@ func (b bookinfo) run(t *testing.T) {
 	m.add(b.example + "/destrule-productpage.yaml")
 	generator := m.pod("bookinfo", "traffic-generator")
 	for _, client := range []string{generator.Name, "deploy/traffic-generator-productpage"} {
-		m.eventually("the conflict is in force", 5*time.Second, func() (string, bool) {
+		m.eventually("the conflict is in force", func() (string, bool) {
 			out, _ := m.try("tls-check", "-n", "bookinfo", client, "productpage.bookinfo.svc.cluster.local")
 			return out, matches(b.conflict, out)
 		})
 	}
 	m.synced()
-	m.eventually("callers get 503", 5*time.Second, func() (string, bool) {
+	m.eventually("callers get 503", func() (string, bool) {
 		out, _ := m.curl(generator, "-i", "http://productpage.bookinfo:9080/")
 		return out, strings.Contains(out, "HTTP/1.1 503")
 	})
@@ -79,12 +79,12 @@ func (b bookinfo) run(t *testing.T) {
 	if want := "upstream connect error or disconnect/reset before headers. reset reason: connection termination"; body != want {
 		t.Errorf("body = %q, want %q", body, want)
 	}
-	m.eventually("the log line has UC", 5*time.Second, func() (string, bool) {
+	m.eventually("the log line has UC", func() (string, bool) {
 		out := m.do("logs", generator.Name, "-n", "bookinfo", "-c", "istio-proxy", "--tail", "50")
 		return out, matches(`"GET / HTTP/1\.1" 503 UC .*outbound\|9080\|\|productpage\.bookinfo\.svc\.cluster\.local`, out)
 	})
 	page := m.pod("bookinfo", "productpage")
-	m.eventually("the server names the cause", 5*time.Second, func() (string, bool) {
+	m.eventually("the server names the cause", func() (string, bool) {
 		n := sum(m.scrape(page), "oarlock_handshake_failures_total", map[string]string{"reporter": "destination", "cause": "plaintext-to-tls"})
 		return fmt.Sprint(n), n > 0
 	})
@@ -105,12 +105,12 @@ func (b bookinfo) run(t *testing.T) {
 			t.Fatalf("mtls require: %d\n%s", code, out)
 		}
 	}
-	m.eventually("requests succeed, encrypted", 3*time.Second, func() (string, bool) {
+	m.eventually("requests succeed, encrypted", func() (string, bool) {
 		out, _ := m.curl(generator, "-i", "http://productpage.bookinfo:9080/")
 		return out, strings.Contains(out, "HTTP/1.1 200")
 	})
 	m.synced()
-	m.eventually("every edge is encrypted", 5*time.Second, func() (string, bool) {
+	m.eventually("every edge is encrypted", func() (string, bool) {
 		for _, service := range edges {
 			if m.served(service, "200", "mutual_tls") == 0 {
 				return service, false

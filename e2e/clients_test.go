@@ -16,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/oarlock/oarlock/meshtest"
 )
@@ -74,11 +73,11 @@ func TestPrometheus(t *testing.T) {
 		}
 		return out
 	}
-	m.eventually("every target is up", 20*time.Second, func() (string, bool) {
+	m.eventually("every target is up", func() (string, bool) {
 		got := query("up == 1")
 		return fmt.Sprint(got), len(got) == len(targets)
 	})
-	m.eventually("every edge is encrypted", 20*time.Second, func() (string, bool) {
+	m.eventually("every edge is encrypted", func() (string, bool) {
 		got := query(`sum by (source_workload, destination_service_name) (rate(istio_requests_total{reporter="destination",connection_security_policy="mutual_tls"}[10s])) > 0`)
 		for _, edge := range []string{"frontpage-v1>catalog", "frontpage-v1>bookings", "catalog-v1>movies", "bookings-v1>analytics", "bookings-v1>payments", "bookings-v1>notifications"} {
 			if _, ok := got[edge]; !ok {
@@ -113,7 +112,7 @@ func TestOutsideWorld(t *testing.T) {
 			if out, _ := m.curl(front, "-o", "/dev/null", "-w", "%{http_code}", "http://known.example.org/"); !strings.HasSuffix(strings.TrimSpace(out), "200") {
 				t.Errorf("a declared host: %s", out)
 			}
-			m.eventually("the declared host is counted", 5*time.Second, func() (string, bool) {
+			m.eventually("the declared host is counted", func() (string, bool) {
 				n := sum(m.scrape(front), "istio_requests_total", map[string]string{"reporter": "source", "destination_service": "known.example.org", "response_code": "200"})
 				return fmt.Sprint(n), n > 0
 			})
@@ -123,7 +122,7 @@ func TestOutsideWorld(t *testing.T) {
 					t.Errorf("an unknown host, port %s: %s", port, out)
 				}
 			}
-			m.eventually("the unknown host is counted", 5*time.Second, func() (string, bool) {
+			m.eventually("the unknown host is counted", func() (string, bool) {
 				samples := m.scrape(front)
 				requests := sum(samples, "istio_requests_total", map[string]string{"reporter": "source", "destination_service_name": c.cluster, "response_code": c.code})
 				connections := sum(samples, "istio_tcp_connections_opened_total", map[string]string{"reporter": "source", "destination_service_name": c.cluster})

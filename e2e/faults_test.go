@@ -99,7 +99,7 @@ func TestControlPlaneKilled(t *testing.T) {
 	if *bad > 0 || *good == 0 {
 		t.Errorf("%d requests succeeded and %d failed while the control plane was away", *good, *bad)
 	}
-	m.eventually("the control plane is back", 15*time.Second, func() (string, bool) {
+	m.eventually("the control plane is back", func() (string, bool) {
 		out, code := m.try("status")
 		return out, code == 0
 	})
@@ -115,7 +115,7 @@ func TestSidecarKilled(t *testing.T) {
 	m.synced()
 	bookings, front := m.pod("backyards-demo", "bookings"), m.pod("backyards-demo", "frontpage")
 	m.kill("the sidecar of bookings", m.sidecarPID(bookings), syscall.SIGKILL)
-	m.eventually("bookings answers again", 10*time.Second, func() (string, bool) {
+	m.eventually("bookings answers again", func() (string, bool) {
 		out, _ := m.curl(front, "-i", "http://bookings.backyards-demo:8080/")
 		return out, strings.Contains(out, "HTTP/1.1 200")
 	})
@@ -138,7 +138,7 @@ func TestBrokenManifest(t *testing.T) {
 	if err := os.WriteFile(file, append([]byte("apiVersion: v1\nkind: Service\nmetadata: {name: [\n---\n"), good...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.eventually("the status tells of it", 5*time.Second, func() (string, bool) {
+	m.eventually("the status tells of it", func() (string, bool) {
 		s := m.status()
 		text := s.Held
 		for _, p := range s.Problems {
@@ -153,7 +153,7 @@ func TestBrokenManifest(t *testing.T) {
 	if err := os.WriteFile(file, good, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.eventually("all is as before", 5*time.Second, func() (string, bool) {
+	m.eventually("all is as before", func() (string, bool) {
 		s := m.status()
 		return s.Held + " " + s.Snapshot, s.Held == "" && s.Snapshot == before
 	})
@@ -170,7 +170,7 @@ func TestRotationUnderLoad(t *testing.T) {
 	good, bad, wait := m.traffic(front, "http://bookings.backyards-demo:8080/", stop)
 	first := m.authority()
 	m.do("ca", "rotate")
-	m.eventually("another root is active and the old one is gone", 4*time.Minute, func() (string, bool) {
+	m.within(4*time.Minute, "another root is active and the old one is gone", func() (string, bool) {
 		s := m.status().CA
 		return fmt.Sprintf("%+v", s), len(s.Authorities) == 1 && s.Authorities[0].Fingerprint != first
 	})
@@ -217,14 +217,14 @@ spec:
 	front, bookings, plane := m.pod("backyards-demo", "frontpage"), m.pod("backyards-demo", "bookings"), m.status().PID
 	m.kill("the control plane", plane, syscall.SIGSTOP)
 	t.Cleanup(func() { syscall.Kill(plane, syscall.SIGCONT) })
-	m.eventually("expired certificates are refused", 2*time.Minute, func() (string, bool) {
+	m.within(2*time.Minute, "expired certificates are refused", func() (string, bool) {
 		samples := append(m.scrape(front), m.scrape(bookings)...)
 		n := sum(samples, "oarlock_handshake_failures_total", map[string]string{"cause": "expired"})
 		time.Sleep(time.Second)
 		return fmt.Sprint(n), n > 0
 	})
 	m.kill("the control plane", plane, syscall.SIGCONT)
-	m.eventually("traffic is back", 30*time.Second, func() (string, bool) {
+	m.eventually("traffic is back", func() (string, bool) {
 		before := m.served("bookings", "200", "mutual_tls")
 		time.Sleep(time.Second)
 		after := m.served("bookings", "200", "mutual_tls")

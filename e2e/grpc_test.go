@@ -86,7 +86,7 @@ spec: {mtls: {mode: STRICT}}
 	if err != nil || answer.Status != grpc_health_v1.HealthCheckResponse_SERVING {
 		t.Fatalf("call through xDS: %v, %v", answer, err)
 	}
-	m.eventually("the server's sidecar names the client", 10*time.Second, func() (string, bool) {
+	m.eventually("the server's sidecar names the client", func() (string, bool) {
 		n := sum(m.scrape(server), "istio_tcp_connections_opened_total", map[string]string{
 			"reporter": "destination", "connection_security_policy": "mutual_tls", "source_principal": "spiffe://cluster.local/ns/backyards-demo/sa/" + front.ServiceAccount,
 		})

@@ -38,10 +38,10 @@ func (m *liveMesh) locks(c *api.Client) (map[string]int, *api.Graph) {
 }
 
 // allLocked waits until every edge of a mesh is locked.
-func (m *liveMesh) allLocked(c *api.Client, within time.Duration) {
+func (m *liveMesh) allLocked(c *api.Client) {
 	m.t.Helper()
 	begin := time.Now()
-	m.eventually("every edge is locked", within, func() (string, bool) {
+	m.eventually("every edge is locked", func() (string, bool) {
 		locks, g := m.locks(c)
 		return fmt.Sprint(locks, g.Trouble), locks["locked"] > 5 && locks["locked"] == len(g.Edges)
 	})
@@ -112,7 +112,7 @@ func TestPrometheusOfSomebody(t *testing.T) {
 		return fmt.Sprint(locks, g.Trouble, o.Trouble, o.Store), len(g.Edges) > 5 && locks["unknown"] == len(g.Edges) && strings.Contains(g.Trouble, "refused") &&
 			o.Trouble != "" && o.Store.Kind == "prometheus" && !o.Store.OK && o.MTLS == nil
 	}
-	m.eventually("nothing is known before there is a Prometheus", 15*time.Second, away)
+	m.eventually("nothing is known before there is a Prometheus", away)
 	stores := m.storeEvents(c)
 
 	var targets []string
@@ -120,7 +120,7 @@ func TestPrometheusOfSomebody(t *testing.T) {
 		targets = append(targets, pod.Addresses[0]+":15090")
 	}
 	p.start(time.Second, targets)
-	m.allLocked(c, 30*time.Second)
+	m.allLocked(c)
 	o, err := c.Overview(t.Context(), 0)
 	if err != nil || o.Trouble != "" || o.MTLS == nil || *o.MTLS != 1 || o.Store.Up != len(targets) {
 		t.Errorf("overview with a Prometheus: %+v %v", o, err)
@@ -131,7 +131,7 @@ func TestPrometheusOfSomebody(t *testing.T) {
 
 	p.kill()
 	begin := time.Now()
-	m.eventually("nothing is known without", 15*time.Second, away)
+	m.eventually("nothing is known without", away)
 	t.Logf("nothing is known %v after it is gone", time.Since(begin).Round(time.Millisecond))
 	out, _ := m.try("edges")
 	if !matches(`frontpage\S* +\S*bookings\S* .*AUTO.* unknown`, out) || matches(` (open|locked|mixed|broken) `, out) || !strings.Contains(out, "refused") {
@@ -142,7 +142,7 @@ func TestPrometheusOfSomebody(t *testing.T) {
 	}
 	stores.want("refused")
 	p.start(time.Second, targets)
-	m.allLocked(c, 30*time.Second)
+	m.allLocked(c)
 	stores.want("")
 }
 
@@ -193,7 +193,7 @@ func TestStoreOutlives(t *testing.T) {
 	m := up(t, "backyards")
 	m.synced()
 	c := m.plane()
-	m.allLocked(c, 30*time.Second)
+	m.allLocked(c)
 	// points gives those of the trend that have requests and lie before a time.
 	points := func(before time.Time) (n int, of *api.TrendAnswer) {
 		trend, err := c.Trend(t.Context(), api.TrendQuery{Window: 2 * time.Minute, Points: 120})
@@ -207,14 +207,14 @@ func TestStoreOutlives(t *testing.T) {
 		}
 		return n, trend
 	}
-	m.eventually("the trend has points", 30*time.Second, func() (string, bool) {
+	m.eventually("the trend has points", func() (string, bool) {
 		n, _ := points(time.Now())
 		return fmt.Sprint(n), n >= 3
 	})
 	since, killed := m.store(c).Since, time.Now()
 	folder := m.killPlane(func(string) {})
-	m.allLocked(c, 30*time.Second)
-	m.eventually("the store is there since before the restart", 20*time.Second, func() (string, bool) {
+	m.allLocked(c)
+	m.eventually("the store is there since before the restart", func() (string, bool) {
 		now := m.store(c) // it may say for a moment that a sidecar has not answered yet
 		return fmt.Sprintf("since %v, was %v; %q", now.Since, since, now.Problem), now.Since.Equal(since) && now.Problem == ""
 	})
@@ -244,7 +244,7 @@ func TestStoreOutlives(t *testing.T) {
 			}
 		}
 	})
-	m.allLocked(c, 30*time.Second)
+	m.allLocked(c)
 	if now := m.store(c); !now.OK || !strings.Contains(now.Problem, "set aside in "+filepath.Join(folder, "db.aside")) || !now.Since.After(killed) {
 		t.Errorf("the store after its folder was broken: %+v", now)
 	}
@@ -276,7 +276,7 @@ func (m *liveMesh) killPlane(meanwhile func(folder string)) string {
 	m.kill("the control plane", plane, syscall.SIGKILL)
 	meanwhile(folder)
 	m.kill("the engine", engine, syscall.SIGCONT)
-	m.eventually("the control plane is back", 20*time.Second, func() (string, bool) {
+	m.eventually("the control plane is back", func() (string, bool) {
 		out, code := m.try("status", "-o", "json")
 		return out, code == 0 && m.status().PID != plane
 	})
@@ -289,13 +289,13 @@ func TestSilentSidecar(t *testing.T) {
 	m := up(t, "backyards")
 	m.synced()
 	c := m.plane()
-	m.allLocked(c, 30*time.Second)
+	m.allLocked(c)
 	pod, all := m.pod("backyards-demo", "notifications"), len(m.sidecars())
 	pid := m.sidecarPID(pod)
 	m.kill("the sidecar of notifications", pid, syscall.SIGSTOP)
 	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGCONT) })
 	stopped := time.Now()
-	m.eventually("it is told of", 10*time.Second, func() (string, bool) {
+	m.eventually("it is told of", func() (string, bool) {
 		_, g := m.locks(c)
 		return fmt.Sprint(g.Down, m.store(c)), slices.Equal(g.Down, []string{pod.Name + ".backyards-demo"})
 	})
@@ -311,11 +311,11 @@ func TestSilentSidecar(t *testing.T) {
 		}
 	}
 	m.kill("the sidecar of notifications", pid, syscall.SIGCONT)
-	m.eventually("it is back", 10*time.Second, func() (string, bool) {
+	m.eventually("it is back", func() (string, bool) {
 		_, g := m.locks(c)
 		return fmt.Sprint(g.Down), len(g.Down) == 0
 	})
-	m.allLocked(c, 30*time.Second)
+	m.allLocked(c)
 }
 
 // TestThousandsOfStreams opens event streams until none is given any more, on the socket and over the dashboard: there is a
@@ -364,7 +364,7 @@ func TestThousandsOfStreams(t *testing.T) {
 			for _, conn := range conns {
 				conn.Close()
 			}
-			m.eventually("there is room again", 10*time.Second, func() (string, bool) {
+			m.eventually("there is room again", func() (string, bool) {
 				conn, status := openStream(t, d.network, d.address, d.path, token)
 				conn.Close()
 				return fmt.Sprint(status), status == http.StatusOK

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/oarlock/oarlock/api"
 )
@@ -36,7 +35,7 @@ func TestProbesAreNoTraffic(t *testing.T) {
 
 	// Whoever else is outside of the mesh is traffic, and in the log.
 	m.fromOutside(front, "http://"+bookings.Addresses[0]+":8080/strict")
-	m.eventually("a refused handshake of an unknown caller is counted", 5*time.Second, func() (string, bool) {
+	m.eventually("a refused handshake of an unknown caller is counted", func() (string, bool) {
 		got := probers(bookings, m.scrape(bookings))
 		return strings.Join(got, "\n"), len(got) == 1 && strings.HasPrefix(got[0], "oarlock_handshake_failures_total ")
 	})
@@ -45,7 +44,7 @@ func TestProbesAreNoTraffic(t *testing.T) {
 	if status, code := m.fromOutside(front, "http://"+bookings.Addresses[0]+":8080/allowed"); code != 0 || status != "200" {
 		t.Errorf("a caller outside: %s, %d", status, code)
 	}
-	m.eventually("a request of an unknown caller is counted and logged", 5*time.Second, func() (string, bool) {
+	m.eventually("a request of an unknown caller is counted and logged", func() (string, bool) {
 		log := m.do("logs", bookings.Name, "-n", bookings.Namespace, "-c", "istio-proxy")
 		got := probers(bookings, m.scrape(bookings))
 		return strings.Join(append(got, log), "\n"), strings.Contains(log, "GET /allowed ") &&
