@@ -47,6 +47,7 @@ type Layout struct {
 	Width, Height float64
 	Nodes         map[string]Point // middles, by node ID
 	Boxes         []Box            // of namespaces, by ID
+	Lines         map[string]Line  // by ID of edges, and by LinkID; nil where there are more than MaxLines
 
 	cells  map[string]cell
 	origin map[string]Point // of groups
@@ -88,8 +89,8 @@ func y(row int) float64 { return float64(row) * rowUnit }
 
 // Layout draws callers left of what they call: ranks are columns, workloads stand beneath their service, and namespaces are
 // boxes that do not overlap. What last has stays where it was, unless something has grown into it; what is new goes where
-// there is room beside its neighbours. Where last is nil, or the two have little in common, everything is laid out anew. The
-// same graph and the same last give the same layout.
+// there is room beside its neighbours. Edges run around all nodes that are not their ends. Where last is nil, or the two have
+// little in common, everything is laid out anew. The same graph and the same last give the same layout.
 func (g *Graph) Layout(last *Layout) *Layout {
 	d := newDrawing(g)
 	if !d.stays(last) {
@@ -104,7 +105,12 @@ func (g *Graph) Layout(last *Layout) *Layout {
 		}
 	}
 	d.place(last)
-	return d.layout()
+	out := d.layout()
+	if len(g.Edges) <= MaxLines {
+		out.Lines = out.lead(g)
+		out.Width, out.Height = out.stretch(out.Lines)
+	}
+	return out
 }
 
 // drawing is a layout in the making.

@@ -18,7 +18,10 @@ func (g *Graph) WriteSVG(w io.Writer, t Theme) error { return g.WriteSVGAt(w, t,
 
 // WriteSVGAt draws the graph in a layout that is there already.
 func (g *Graph) WriteSVGAt(w io.Writer, t Theme, l *Layout) error {
-	p := &picture{g: g, l: l, c: t.palette(), nodes: make(map[string]*Node, len(g.Nodes))}
+	p := &picture{g: g, l: l, lines: l.Lines, c: t.palette(), nodes: make(map[string]*Node, len(g.Nodes))}
+	if p.lines == nil {
+		p.lines = l.lead(g) // too many for a dashboard, not for a file
+	}
 	for i := range g.Nodes {
 		p.nodes[g.Nodes[i].ID] = &g.Nodes[i]
 	}
@@ -34,6 +37,7 @@ type picture struct {
 	b      strings.Builder
 	g      *Graph
 	l      *Layout
+	lines  map[string]Line
 	c      *palette
 	nodes  map[string]*Node
 	places []rectangle // of what a label must not cover
@@ -42,8 +46,9 @@ type picture struct {
 const legendWidth, legendHeight = 730.0, 56.0
 
 func (p *picture) draw() {
-	legend := p.lowest() + 8
-	width, height := max(p.rightmost(), legendWidth), legend+legendHeight
+	width, legend := p.l.stretch(p.lines)
+	legend -= margin - 8
+	width, height := max(width, legendWidth), legend+legendHeight
 	p.f(`<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img" font-family="system-ui, 'Segoe UI', 'Liberation Sans', Arial, sans-serif" font-size="12">`+"\n",
 		px(width), px(height), px(width), px(height))
 	p.f("<title>%s</title>\n", text(p.summary()))
@@ -67,37 +72,6 @@ func (p *picture) draw() {
 	}
 	p.legend(legend)
 	p.b.WriteString("</svg>\n")
-}
-
-// lowest is how far down the drawing goes: edges that lead back hang below the nodes.
-func (p *picture) lowest() float64 {
-	low := p.l.Height - margin
-	p.each(func(from, to Point) {
-		if c := route(from, to, 0); to.X < from.X {
-			low = max(low, c.at(0.5).Y+30)
-		}
-	})
-	return low
-}
-
-// rightmost is how far right the drawing goes: edges within a column bow out.
-func (p *picture) rightmost() float64 {
-	right := p.l.Width
-	p.each(func(from, to Point) {
-		c := route(from, to, 0)
-		right = max(right, c.at(0.5).X+40)
-	})
-	return right
-}
-
-// each gives the ends of the edges that are drawn.
-func (p *picture) each(do func(from, to Point)) {
-	for i := range p.g.Edges {
-		from, ok := p.l.Nodes[p.g.Edges[i].From]
-		if to, ok2 := p.l.Nodes[p.g.Edges[i].To]; ok && ok2 && from != to {
-			do(from, to)
-		}
-	}
 }
 
 // summary says in one sentence what the picture shows, for those who do not see it.
@@ -178,20 +152,16 @@ func (p *picture) endpoints() {
 		if !ok {
 			continue
 		}
-		for _, id := range p.g.Nodes[i].Endpoints {
+		for k, id := range p.g.Nodes[i].Endpoints {
 			if to, ok := p.l.Nodes[id]; ok {
-				p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="1.2" stroke-dasharray="1.5 3.5" stroke-linecap="round"/>`+"\n", endpointPath(from, to), p.c.nodeLine)
+				line := p.lines[LinkID(p.g.Nodes[i].ID, id)]
+				if underneath(from, to, k) {
+					line = Line{from, middle(from, to), to} // straight down: the nodes between lie on it
+				}
+				p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="1.2" stroke-dasharray="1.5 3.5" stroke-linecap="round"/>`+"\n", line.path(), p.c.nodeLine)
 			}
 		}
 	}
-}
-
-// endpointPath leads straight down to a workload of the same pile; the nodes between lie on it.
-func endpointPath(from, to Point) string {
-	if from.X == to.X && from.Y < to.Y {
-		return fmt.Sprintf("M%s %sV%s", px(from.X), px(from.Y+NodeHeight/2), px(to.Y-NodeHeight/2))
-	}
-	return route(from, to, 0).path()
 }
 
 func (p *picture) node(n *Node, at Point) {

@@ -229,29 +229,6 @@ func TestLocksDifferInShape(t *testing.T) {
 	}
 }
 
-func TestCurves(t *testing.T) {
-	from := Point{100, 100}
-	for name, to := range map[string]Point{"right": {500, 300}, "near": {290, 100}, "same column": {100, 300}, "left": {-300, 100}, "below left": {-300, 500}} {
-		for _, bend := range []float64{-27, 0, 27} {
-			c := route(from, to, bend)
-			for _, at := range []Point{c.at(0), c.at(1)} {
-				if math.IsNaN(at.X + at.Y) {
-					t.Errorf("%s: %v", name, c)
-				}
-			}
-			inside := func(p, middle Point) bool {
-				return math.Abs(p.X-middle.X) < NodeWidth/2 && math.Abs(p.Y-middle.Y) < NodeHeight/2
-			}
-			if inside(c.at(0), from) || inside(c.at(1), to) {
-				t.Errorf("%s: it begins or ends inside of a node: %v", name, c)
-			}
-			if math.Abs(c.at(0).X-from.X) > NodeWidth/2 || math.Abs(c.at(1).X-to.X) > NodeWidth/2+4 {
-				t.Errorf("%s: it begins or ends away from its nodes: %v", name, c)
-			}
-		}
-	}
-}
-
 func TestCutMiddle(t *testing.T) {
 	for _, c := range [][2]string{{"short", "short"}, {"exactly-10", "exactly-10"}, {"eleven-char", "eleve…char"}, {"äöüäöüäöüäöü", "äöüäö…üäöü"}} {
 		if got := cutMiddle(c[0], 10); got != c[1] {

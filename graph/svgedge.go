@@ -6,46 +6,6 @@ import (
 	"strings"
 )
 
-// curve is a cubic Bézier curve.
-type curve [4]Point
-
-// route leads from one node to another: from the right side to the left one, from the left side to the right one where the
-// other node stands farther left, or in a bow where it stands in the same column. bend moves parallel edges apart.
-func route(from, to Point, bend float64) curve {
-	const half, tip = NodeWidth / 2, 3.0
-	switch dx := to.X - from.X; {
-	case dx >= NodeWidth+18:
-		a, b := Point{from.X + half, from.Y}, Point{to.X - half - tip, to.Y}
-		reach := max(24, min((b.X-a.X)/2, 140))
-		return curve{a, {a.X + reach, a.Y + bend}, {b.X - reach, b.Y + bend}, b}
-	case math.Abs(dx) < NodeWidth:
-		a, b := Point{from.X + half, from.Y}, Point{to.X + half + tip, to.Y}
-		out := max(a.X, b.X) + 58 + bend
-		return curve{a, {out, a.Y}, {out, b.Y}, b}
-	}
-	a, b := Point{from.X - half, from.Y}, Point{to.X + half + tip, to.Y}
-	if math.Abs(a.Y-b.Y) < 2*NodeHeight {
-		bend += 90 // under what stands between
-	}
-	reach := max(24, min((a.X-b.X)/2, 140))
-	return curve{a, {a.X - reach, a.Y + bend}, {b.X + reach, b.Y + bend}, b}
-}
-
-func (c *curve) at(t float64) Point {
-	s := 1 - t
-	k := [4]float64{s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t}
-	var p Point
-	for i := range c {
-		p.X += k[i] * c[i].X
-		p.Y += k[i] * c[i].Y
-	}
-	return p
-}
-
-func (c curve) path() string {
-	return fmt.Sprintf("M%s %sC%s %s %s %s %s %s", px(c[0].X), px(c[0].Y), px(c[1].X), px(c[1].Y), px(c[2].X), px(c[2].Y), px(c[3].X), px(c[3].Y))
-}
-
 type rectangle struct{ x, y, w, h float64 }
 
 // label is a lock on an edge, and what stands below it.
@@ -60,37 +20,31 @@ const maxLabels = 250
 
 // edges draws the lines, and finds places for the labels, which are drawn later so that no line crosses them.
 func (p *picture) edges() []label {
-	parallel, nth := map[[2]string]int{}, map[[2]string]int{}
 	outs, ins := map[string]int{}, map[string]int{}
 	for i := range p.g.Edges {
 		e := &p.g.Edges[i]
-		parallel[[2]string{e.From, e.To}]++
 		outs[e.From]++
 		ins[e.To]++
 	}
 	var out []label
 	for i := range p.g.Edges {
 		e := &p.g.Edges[i]
-		from, ok := p.l.Nodes[e.From]
-		to, ok2 := p.l.Nodes[e.To]
-		if !ok || !ok2 || e.From == e.To {
+		line := p.lines[e.ID()]
+		if line == nil {
 			continue
 		}
-		ends := [2]string{e.From, e.To}
-		c := route(from, to, (float64(nth[ends])-float64(parallel[ends]-1)/2)*54)
-		nth[ends]++
-		p.line(e, c)
+		p.line(e, line)
 		l := label{edge: e}
 		if len(p.g.Edges) <= maxLabels {
 			l.lines = p.g.words(e)
 		}
-		l.at = p.free(&l, c, toward(outs[e.From], ins[e.To]))
+		l.at = p.free(&l, line.flat(), toward(outs[e.From], ins[e.To]))
 		out = append(out, l)
 	}
 	return out
 }
 
-func (p *picture) line(e *Edge, c curve) {
+func (p *picture) line(e *Edge, l Line) {
 	dash, width := "", 1.6
 	switch {
 	case e.Lock == LockBroken:
@@ -98,7 +52,7 @@ func (p *picture) line(e *Edge, c curve) {
 	case e.Lock == LockUnknown || e.Weak():
 		dash = ` stroke-dasharray="5 4"`
 	}
-	p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="%s"%s marker-end="url(#to-%s)"/>`+"\n", c.path(), p.c.lock[e.Lock], px(width), dash, e.Lock)
+	p.f(`<path d="%s" fill="none" stroke="%s" stroke-width="%s"%s marker-end="url(#to-%s)"/>`+"\n", l.path(), p.c.lock[e.Lock], px(width), dash, e.Lock)
 }
 
 // toward says where on an edge its label is looked for first: where it is apart from the others of its ends.
@@ -112,16 +66,16 @@ func toward(out, in int) float64 {
 	return 0.5
 }
 
-// free finds a place along the curve where the label covers no node and no other label: at t, or near it, or where it covers
+// free finds a place along a line where the label covers no node and no other label: at t, or near it, or where it covers
 // least.
-func (p *picture) free(l *label, c curve, t float64) Point {
+func (p *picture) free(l *label, flat []Point, t float64) Point {
 	best, least := Point{}, math.Inf(1)
 	for step := range 20 {
 		off := 0.04 * float64((step+1)/2)
 		if step%2 == 1 {
 			off = -off
 		}
-		l.at = c.at(max(0.08, min(0.92, t+off)))
+		l.at = along(flat, max(0.08, min(0.92, t+off)))
 		if covered := p.covered(l.rectangle()); covered < least {
 			best, least = l.at, covered
 		}

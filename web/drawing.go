@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -127,6 +128,16 @@ func (d *drawings) layout(part string, g *graph.Graph) *api.Layout {
 	}
 	for _, b := range l.Boxes {
 		out.Boxes = append(out.Boxes, api.Box(b))
+	}
+	for id, line := range l.Lines {
+		points := make([]api.Position, len(line))
+		for i, p := range line {
+			points[i] = api.Position{X: math.Round(p.X*10) / 10, Y: math.Round(p.Y*10) / 10}
+		}
+		if out.Lines == nil {
+			out.Lines = make(map[string][]api.Position, len(l.Lines))
+		}
+		out.Lines[id] = points
 	}
 	return out
 }
