@@ -3,11 +3,15 @@ package telemetry
 import (
 	"context"
 	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // labelled is what has labels; "" is a label that it has not.
 type labelled interface {
 	Get(name string) string
+	// Range shows those that are there.
+	Range(show func(labels.Label))
 }
 
 // point is a sample: milliseconds of Unix time, and a value.

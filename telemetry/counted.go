@@ -26,23 +26,28 @@ func (o *target) addLives(points []point, uptime bool) {
 	}
 	for i, p := range points {
 		l := life{at: p.at, began: p.value}
-		if uptime {
-			l.began = float64(p.at)/1000 - p.value
-		}
 		if i > 0 {
-			l.nth = o.lives[i-1].nth
-			if before := points[i-1].value; uptime && p.value < before || !uptime && p.value != before {
+			l.nth = o.lives[len(o.lives)-1].nth
+			before := points[i-1].value
+			if !uptime && p.value == before {
+				continue // nothing new
+			}
+			if !uptime || p.value < before {
 				l.nth++
 			}
+		}
+		if uptime {
+			l.began = float64(p.at)/1000 - p.value
 		}
 		o.lives = append(o.lives, l)
 	}
 }
 
-// addScrapes takes the samples of up.
-func (o *target) addScrapes(points []point) {
+// addScrapes takes the samples of up, for a window that begins at start.
+func (o *target) addScrapes(points []point, start int64) {
 	for _, p := range points {
 		if p.value == 1 {
+			o.known = o.known || p.at <= start
 			o.since = p.at
 			return
 		}

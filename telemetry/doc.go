@@ -12,6 +12,8 @@
 // [Remote] asks over Prometheus' HTTP API.
 //
 // The journey of an answer: queries.go has the PromQL; flows.go asks it, and turns counters into what happened in the
-// window (counted.go where a target restarted or the store began late, so that differences mean nothing); join.go puts Istio's series and ours side by side, since Istio's have peers and codes and
-// ours the port, the policy and the security; trend.go asks the same over time. docs/telemetry.md tells it to users.
+// window. A Store is read without PromQL (read.go), and all of its samples are counted one by one (counted.go); so are those
+// of a Remote's targets that restarted, or that it saw late, since differences mean nothing there. join.go puts Istio's
+// series and ours side by side, since Istio's have peers and codes and ours the port, the policy and the security; trend.go
+// asks the same over time. docs/telemetry.md tells it to users.
 package telemetry

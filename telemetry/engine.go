@@ -7,10 +7,10 @@ import (
 	"runtime"
 	"time"
 
-	prom "github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/tsdb"
 )
 
 // maxSamples bounds what one query holds in memory, at sixteen bytes each.
@@ -26,7 +26,7 @@ type engine struct {
 func newEngine(f *folder, timeout time.Duration, log *slog.Logger) *engine {
 	return &engine{
 		promql: promql.NewEngine(promql.EngineOpts{
-			Logger: log, MaxSamples: maxSamples, Timeout: timeout, LookbackDelta: 5 * time.Minute, EnableAtModifier: true,
+			Logger: log, MaxSamples: maxSamples, Timeout: timeout, LookbackDelta: lookback, EnableAtModifier: true,
 			EnableNegativeOffset: true, Parser: parser.NewParser(parser.Options{}),
 			NoStepSubqueryIntervalFn: func(int64) int64 { return 1000 },
 		}),
@@ -49,39 +49,6 @@ func (e *engine) overTime(ctx context.Context, query string, s steps) ([]track, 
 	})
 }
 
-// histograms evaluates to histograms whose bounds are their own.
-func (e *engine) histograms(ctx context.Context, query string, at time.Time) (out []histogram, err error) {
-	err = e.exec(ctx, func(store storage.Queryable) (promql.Query, error) {
-		return e.promql.NewInstantQuery(ctx, store, nil, query, at)
-	}, func(v parser.Value) {
-		vector, _ := v.(promql.Vector)
-		for _, s := range vector {
-			if s.H != nil && s.H.UsesCustomBuckets() {
-				h := histogram{labels: s.Metric, key: s.Metric.Hash(), bounds: s.H.CustomValues}
-				h.counts = spread(s.H, len(h.bounds)+1)
-				out = append(out, h)
-			}
-		}
-	})
-	return out, err
-}
-
-// spread gives the count of each of so many buckets.
-func spread(h *prom.FloatHistogram, n int) []float64 {
-	counts := make([]float64, n)
-	var at, next int
-	for _, span := range h.PositiveSpans {
-		at += int(span.Offset)
-		for range span.Length {
-			if at >= 0 && at < n && next < len(h.PositiveBuckets) {
-				counts[at] = h.PositiveBuckets[next]
-			}
-			at, next = at+1, next+1
-		}
-	}
-	return counts
-}
-
 func (e *engine) run(ctx context.Context, prepare func(storage.Queryable) (promql.Query, error)) (out []track, err error) {
 	err = e.exec(ctx, prepare, func(v parser.Value) {
 		switch v := v.(type) {
@@ -94,15 +61,24 @@ func (e *engine) run(ctx context.Context, prepare func(storage.Queryable) (promq
 	return out, err
 }
 
-// exec evaluates, and shows the result while its memory is still its own.
-func (e *engine) exec(ctx context.Context, prepare func(storage.Queryable) (promql.Query, error), show func(parser.Value)) error {
+// use gives the database when it is this question's turn, until release.
+func (e *engine) use(ctx context.Context) (db *tsdb.DB, release func(), err error) {
 	select {
 	case e.running <- struct{}{}:
-		defer func() { <-e.running }()
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	}
-	db, release, err := e.folder.use()
+	db, done, err := e.folder.use()
+	if err != nil {
+		<-e.running
+		return nil, nil, err
+	}
+	return db, func() { done(); <-e.running }, nil
+}
+
+// exec evaluates, and shows the result while its memory is still its own.
+func (e *engine) exec(ctx context.Context, prepare func(storage.Queryable) (promql.Query, error), show func(parser.Value)) error {
+	db, release, err := e.use(ctx)
 	if err != nil {
 		return err
 	}
@@ -123,10 +99,6 @@ func (e *engine) exec(ctx context.Context, prepare func(storage.Queryable) (prom
 	show(r.Value)
 	return nil
 }
-
-type noLabels struct{}
-
-func (noLabels) Get(string) string { return "" }
 
 // ofVector copies, since the engine uses its memory again.
 func ofVector(v promql.Vector) []track {

@@ -25,10 +25,9 @@ const (
 type questions struct {
 	ask      asker
 	interval func(ctx context.Context) (time.Duration, error)
-	own      bool // a store in this process, all of whose targets are sidecars
-	// eachUntil is the constant; tests have others.
-	eachUntil time.Duration
-	timeout   time.Duration
+	own      bool   // a store in this process, all of whose targets are sidecars
+	reader   reader // nil: it can be asked in PromQL alone
+	timeout  time.Duration
 
 	flight singleflight.Group
 	mu     sync.Mutex
@@ -36,7 +35,7 @@ type questions struct {
 }
 
 func newQuestions(ask asker, opt Options) *questions {
-	return &questions{ask: ask, timeout: opt.Timeout, eachUntil: eachUntil, last: map[time.Duration]answer{}}
+	return &questions{ask: ask, timeout: opt.Timeout, last: map[time.Duration]answer{}}
 }
 
 // answer is kept for a moment, since many ask the same at once.
@@ -123,7 +122,7 @@ func (q *questions) flows(ctx context.Context, w metrics.Window) (*metrics.Obser
 	}
 	end = end.Truncate(time.Millisecond)
 	length := max(orDefault(w.Length, defaultWindow), 2*interval).Truncate(time.Millisecond)
-	l := &look{questions: q, span: newSpan(length, interval), end: end, each: q.own && length <= q.eachUntil}
+	l := &look{questions: q, span: newSpan(length, interval), end: end}
 	if err := l.findTargets(ctx); err != nil {
 		return nil, err
 	}
@@ -133,34 +132,39 @@ func (q *questions) flows(ctx context.Context, w metrics.Window) (*metrics.Obser
 	return &metrics.Observation{Flows: l.flows(), Start: end.Add(-length), End: end, Newest: l.newest, Down: l.down}, nil
 }
 
-// eachUntil is the longest window in which a store in this process counts all samples one by one. That takes half of the
-// time of differences, and memory for every sample.
-const eachUntil = 3 * time.Minute
-
 // look is one look at a window.
+//
+// Where there is a reader all targets are counted one by one, sample by sample. Otherwise those are that are odd: the
+// difference of a counter between two times is not what happened between them, as the target began again, or was seen for
+// the first time in the window and had counted before.
 type look struct {
 	*questions
 	span
-	end time.Time
-	// each says that all targets are counted one by one. Otherwise those are that are odd: the difference of a counter
-	// between two times is not what happened between them, as the target began again, or was seen for the first time in the
-	// window and had counted before.
-	each    bool
+	end     time.Time
 	targets map[at]*target // that are counted one by one
 	names   []string       // of the odd ones, in order
 
-	mu    sync.Mutex            // guards what follows
-	grown map[string][]track    // of our own counters
-	p     map[peers]*[3]float64 // quantiles, milliseconds
-	// Of Istio's counters, what grew is summed up at once.
-	requests    map[peers]*volume
-	connections map[peers]*volume
-	down        []string
-	newest      time.Time
+	parties  parties
+	failures []growth // handshakes
+	down     []string
+	newest   time.Time
 }
 
 // quantiles are those of a Flow.
 var quantiles = [3]float64{0.5, 0.9, 0.99}
+
+// growth is by how much a series grew in the window, or several that are one by the labels of interest.
+type growth struct {
+	labels labelled
+	n      float64
+}
+
+// start is that of the window, whole the time until its end in which a counter's value at the start is looked for.
+func (l *look) start() int64 { return l.end.Add(-l.window).UnixMilli() }
+
+func (l *look) during() stretch {
+	return stretch{l.end.Add(-l.window - l.slack).UnixMilli(), l.end.UnixMilli()}
+}
 
 func (l *look) instant(ctx context.Context, query string) ([]track, error) {
 	return l.ask.instant(ctx, query, l.end)
@@ -189,17 +193,10 @@ func (l *look) named(ctx context.Context, queries ...string) (map[at]float64, er
 // findTargets tells which targets are counted one by one, and what is known of them.
 func (l *look) findTargets(ctx context.Context) error {
 	l.targets = map[at]*target{}
-	if !l.each {
-		return l.findOdd(ctx)
+	if l.reader != nil {
+		return l.findLives(ctx)
 	}
-	known, err := l.named(ctx, l.known())
-	if err != nil {
-		return err
-	}
-	for a := range known {
-		l.targets[a] = &target{known: true}
-	}
-	return l.findLives(ctx)
+	return l.findOdd(ctx)
 }
 
 func (l *look) findOdd(ctx context.Context) error {
@@ -239,23 +236,34 @@ func (l *look) findOdd(ctx context.Context) error {
 // findLives asks when the targets began that are counted one by one.
 func (l *look) findLives(ctx context.Context) error {
 	for _, series := range []string{"up", processStart, envoyUptime} {
-		found, err := l.instant(ctx, l.samples(series, l.names))
-		if err != nil {
-			return err
-		}
-		for _, t := range found {
-			a := targetOf(t.labels)
+		err := l.read(ctx, series, func(labels labelled, points []point) {
+			a := targetOf(labels)
 			if l.targets[a] == nil {
 				l.targets[a] = &target{}
 			}
 			if series == "up" {
-				l.targets[a].addScrapes(t.points)
+				l.targets[a].addScrapes(points, l.start())
 			} else {
-				l.targets[a].addLives(t.points, series == envoyUptime)
+				l.targets[a].addLives(points, series == envoyUptime)
 			}
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// read shows the samples of all series of a name, or of those of the odd targets.
+func (l *look) read(ctx context.Context, name string, show func(l labelled, points []point)) error {
+	if l.reader != nil {
+		return l.reader.samples(ctx, name, l.during(), show)
+	}
+	found, err := l.instant(ctx, l.samples(name, l.names))
+	for i := range found {
+		show(found[i].labels, found[i].points)
+	}
+	return err
 }
 
 // target gives what is known of a series' target: nothing, where only some of its series are there.
@@ -268,63 +276,42 @@ func (l *look) target(labels labelled) *target {
 
 // count asks for everything that a flow is made of.
 func (l *look) count(ctx context.Context, interval time.Duration) error {
-	l.grown, l.p = map[string][]track{}, map[peers]*[3]float64{}
+	l.parties.all, l.parties.edges = map[peers]*party{}, map[edge]*known{}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.findQuantiles(ctx) })
-	g.Go(func() (err error) {
-		l.requests, err = l.volumes(ctx, map[string]adder{istioRequests: addRequests})
-		return err
-	})
-	g.Go(func() (err error) {
-		l.connections, err = l.volumes(ctx, map[string]adder{istioConnections: addConnections, istioReceived: addReceived, istioSent: addSent})
-		return err
-	})
-	for _, name := range []string{ownRequests, ownConnections, ownFailures} {
+	for _, a := range adders {
 		g.Go(func() error {
-			grown, err := l.counter(ctx, name)
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.grown[name] = grown
-			return err
+			return l.counter(ctx, a.counter, func(labels labelled, n float64) { a.add(&l.parties.tally(labels).volume, labels, n) })
 		})
 	}
+	for _, name := range []string{ownRequests, ownConnections} {
+		g.Go(func() error { return l.know(ctx, name) })
+	}
+	g.Go(func() error {
+		return l.counter(ctx, ownFailures, func(labels labelled, n float64) { l.failures = append(l.failures, growth{labels, n}) })
+	})
 	g.Go(func() error { return l.findDown(ctx) })
 	g.Go(func() error { return l.findNewest(ctx, interval) })
 	return g.Wait()
 }
 
-// counter asks how much one grew.
-func (l *look) counter(ctx context.Context, name string) ([]track, error) {
-	var grown []track
-	var err error
-	if !l.each {
-		if grown, err = l.instant(ctx, l.grew(name, instances("!~", l.names), labelsOf(name))); err != nil {
-			return nil, err
+// counter shows by how much one grew, where it did.
+func (l *look) counter(ctx context.Context, name string, show func(labels labelled, n float64)) error {
+	if l.reader == nil {
+		found, err := l.instant(ctx, l.grew(name, instances("!~", l.names), labelsOf(name)))
+		for i := range found {
+			show(found[i].labels, found[i].value())
+		}
+		if err != nil || len(l.names) == 0 {
+			return err
 		}
 	}
-	if l.each || len(l.names) > 0 {
-		one, err := l.oneByOne(ctx, name)
-		if err != nil {
-			return nil, err
+	start := l.start()
+	return l.read(ctx, name, func(labels labelled, points []point) {
+		if n := l.target(labels).counted(points, start); n > 0 {
+			show(labels, n)
 		}
-		grown = append(grown, one...)
-	}
-	return grown, nil
-}
-
-func (l *look) oneByOne(ctx context.Context, name string) ([]track, error) {
-	found, err := l.instant(ctx, l.samples(name, l.names))
-	if err != nil {
-		return nil, err
-	}
-	start := l.end.Add(-l.window).UnixMilli()
-	grown := found[:0]
-	for _, t := range found {
-		if n := l.target(t.labels).counted(t.points, start); n > 0 {
-			grown = append(grown, track{labels: t.labels, points: []point{{at: l.end.UnixMilli(), value: n}}})
-		}
-	}
-	return grown, nil
+	})
 }
 
 func (l *look) findDown(ctx context.Context) error {
@@ -341,11 +328,33 @@ func (l *look) findDown(ctx context.Context) error {
 	return nil
 }
 
+// lookback is how old a sample may be that is PromQL's answer to what there is now.
+const lookback = 5 * time.Minute
+
 func (l *look) findNewest(ctx context.Context, interval time.Duration) error {
+	if l.reader != nil {
+		return l.readNewest(ctx)
+	}
 	found, err := l.instant(ctx, l.span.newest(interval))
 	if err != nil || len(found) == 0 {
 		return err
 	}
 	l.newest = time.UnixMilli(int64(found[0].value() * 1000))
+	return nil
+}
+
+func (l *look) readNewest(ctx context.Context) error {
+	during := l.during()
+	during.after = min(during.after, l.end.Add(-lookback).UnixMilli())
+	for _, name := range sidecarNames {
+		err := l.reader.samples(ctx, name, during, func(_ labelled, points []point) {
+			if at := time.UnixMilli(points[len(points)-1].at); at.After(l.newest) {
+				l.newest = at
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }

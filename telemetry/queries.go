@@ -35,8 +35,11 @@ const (
 // sidecars selects what every sidecar has, ours and Envoy's, so that other targets of a Prometheus are left alone.
 const sidecars = `{__name__=~"istio_build|oarlock_build_info"}`
 
+// sidecarNames are the same for those who read.
+var sidecarNames = []string{"istio_build", "oarlock_build_info"}
+
 // kept are the series that a store keeps unless it keeps all.
-var kept = append([]string{istioDuration, istioDuration + "_bucket", processStart, envoyUptime, "istio_build", "oarlock_build_info"}, counters...)
+var kept = slices.Concat([]string{istioDuration, istioDuration + "_bucket", processStart, envoyUptime}, sidecarNames, counters)
 
 // peerLabels are those of Istio's series that a flow has; codeLabels tell whether a request failed.
 var (

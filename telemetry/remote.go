@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/oarlock/oarlock/metrics"
 )
@@ -164,7 +165,7 @@ func (r *Remote) run(ctx context.Context, ask func() (model.Value, v1.Warnings, 
 	case model.Matrix:
 		return ofStreams(v), nil
 	case *model.Scalar:
-		return []track{{labels: noLabels{}, points: []point{{int64(v.Timestamp), float64(v.Value)}}}}, nil
+		return []track{{labels: metric{}, points: []point{{int64(v.Timestamp), float64(v.Value)}}}}, nil
 	}
 	return nil, fmt.Errorf("prometheus %s: query gave a %s", r.address, value.Type())
 }
@@ -185,6 +186,13 @@ type metric model.Metric
 
 // Get is of labelled.
 func (m metric) Get(name string) string { return string(m[model.LabelName(name)]) }
+
+// Range is of labelled.
+func (m metric) Range(show func(labels.Label)) {
+	for name, value := range m {
+		show(labels.Label{Name: string(name), Value: string(value)})
+	}
+}
 
 // explain says what is wrong in words, without the query that a URL may carry.
 func (r *Remote) explain(err error) error {

@@ -60,7 +60,7 @@ func open(opt Options) (*Store, error) {
 	}
 	s.engine = newEngine(f, opt.Timeout, opt.Logger)
 	s.questions = newQuestions(s.engine, opt)
-	s.own = true
+	s.own, s.reader = true, s.engine
 	s.interval = func(context.Context) (time.Duration, error) { return opt.Interval, nil }
 	return s, nil
 }

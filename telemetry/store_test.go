@@ -379,7 +379,7 @@ func TestManyAskAtOnce(t *testing.T) {
 func TestStrangeNames(t *testing.T) {
 	strange := `a|b"}) or vector(1) #\`
 	s, from := newStore(t, Options{}), start()
-	s.eachUntil = 0
+	s.reader = nil
 	quoted := `a|b\"}) or vector(1) #\\`
 	load(t, s, from, seriesOf(quoted, "")+"_x90 100000+1x39\n"+
 		`up{job="oarlock",instance="b"} 1x130`+"\n"+`process_start_time_seconds{job="oarlock",instance="b"} 1000x130`+"\n"+seriesOf("b", "")+"5+1x130")
