@@ -240,7 +240,7 @@ func TestJSONIsComplete(t *testing.T) {
 			Proof:   &Proof{From: "a", To: "b", Port: 1, At: noon, Result: &probe.Result{Mode: probe.Strict, Proof: []string{"p"}}, Problem: "p"},
 			Changed: &Changed{Since: noon, InForce: 1, Total: 1}, Findings: finding, Members: 1, Locks: LockCount{1, 1, 1, 1, 1}}}}
 	j := g.JSON()
-	j.Layout, j.Mesh = (&Layout{Width: 1, Height: 1, Nodes: map[string]Point{"a": {1, 1}}, Boxes: []Box{{"a", 1, 1, 1, 1}}}).JSON(), "m"
+	j.Layout, j.Mesh = (&Layout{Width: 1, Height: 1, Nodes: map[string]Point{"a": {1, 1}}, Boxes: []Box{{"a", 1, 1, 1, 1}}, Lines: map[string]Line{"a": {{1, 1}}}}).JSON(), "m"
 	wantFilled(t, "graph", reflect.ValueOf(*j))
 	b, err := json.Marshal(j)
 	if err != nil || bytes.Contains(b, []byte("null")) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/oarlock/oarlock/api"
@@ -134,8 +135,21 @@ func (l *Layout) JSON() *api.Layout {
 	for _, b := range l.Boxes {
 		out.Boxes = append(out.Boxes, api.Box{ID: b.ID, X: b.X, Y: b.Y, Width: b.Width, Height: b.Height})
 	}
+	if len(l.Lines) > 0 {
+		out.Lines = make(map[string][]api.Position, len(l.Lines))
+	}
+	for id, line := range l.Lines {
+		points := make([]api.Position, len(line))
+		for i, p := range line {
+			points[i] = api.Position{X: tenth(p.X), Y: tenth(p.Y)}
+		}
+		out.Lines[id] = points
+	}
 	return out
 }
+
+// tenth is a length of which a tenth of a pixel matters.
+func tenth(v float64) float64 { return math.Round(v*10) / 10 }
 
 // orNil leaves the field out where there is no object.
 func (p Place) orNil() *api.Place {

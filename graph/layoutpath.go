@@ -124,7 +124,7 @@ func (p *path) line(from, to Point, bend float64) Line {
 	default:
 		l = p.points(l, to.X)
 	}
-	return append(l, to)
+	return slices.Compact(append(l, to))
 }
 
 // reach is from where to where a turn may be: where it touches an end of the line, up to the node, beside which nothing stands.

@@ -4,7 +4,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 
@@ -101,7 +100,7 @@ func (p *picture) summary() string {
 func (p *picture) f(format string, args ...any) { fmt.Fprintf(&p.b, format, args...) }
 
 // px prints a length with a tenth of a pixel at most.
-func px(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
+func px(v float64) string { return strconv.FormatFloat(tenth(v), 'f', -1, 64) }
 
 // text escapes for XML.
 func text(s string) string {

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -122,24 +121,7 @@ func (d *drawings) layout(part string, g *graph.Graph) *api.Layout {
 		delete(d.last, d.used[0])
 		d.used = d.used[1:]
 	}
-	out := &api.Layout{Width: l.Width, Height: l.Height, Nodes: make(map[string]api.Position, len(l.Nodes)), Boxes: []api.Box{}}
-	for id, at := range l.Nodes {
-		out.Nodes[id] = api.Position(at)
-	}
-	for _, b := range l.Boxes {
-		out.Boxes = append(out.Boxes, api.Box(b))
-	}
-	for id, line := range l.Lines {
-		points := make([]api.Position, len(line))
-		for i, p := range line {
-			points[i] = api.Position{X: math.Round(p.X*10) / 10, Y: math.Round(p.Y*10) / 10}
-		}
-		if out.Lines == nil {
-			out.Lines = make(map[string][]api.Position, len(l.Lines))
-		}
-		out.Lines[id] = points
-	}
-	return out
+	return l.JSON()
 }
 
 // within is the part of a graph that touches some namespaces: what lives there, and the far ends of its edges.
