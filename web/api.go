@@ -49,6 +49,7 @@ type API struct {
 	tracker *tracker
 	proofs  *proofs
 	views   *views
+	settled settling
 	trends  *shared[trendKey, *trendSeen]
 	certs   *shared[struct{}, []api.Certificate]
 
@@ -84,6 +85,7 @@ func NewAPI(opt Options) (*API, error) {
 	a.tracker, a.proofs = newTracker(), newProofs()
 	a.views = newViews(a)
 	a.trends, a.certs = newShared[trendKey, *trendSeen](trendAge, maxTrends), newShared[struct{}, []api.Certificate](certAge, 1)
+	a.settled.begun = time.Now()
 	a.route()
 	return a, nil
 }

@@ -234,7 +234,7 @@ func (a *API) impactOf(ctx context.Context, known *api.Impact, before, n *Now) a
 
 // impact compares two meshes, with what was observed of late.
 func (a *API) impact(ctx context.Context, before, after *resolve.Resolver) *api.Impact {
-	seen, trouble := a.views.observed(ctx, baseWindow)
+	seen, trouble := a.callers(ctx)
 	out := plan.Compare(before, after, plan.Known{Calls: append(declaredCalls(before), declaredCalls(after)...), Observed: seen})
 	out.Trouble = trouble
 	return out
@@ -252,6 +252,7 @@ func (a *API) followSidecars(ctx context.Context) {
 			last, version = c, n.version()
 			a.events.add(api.Event{Type: eventSync, Snapshot: version, Sync: &c, Elapsed: milliseconds(time.Since(n.At))})
 		}
+		a.settled.look(n, c, known)
 		a.tracker.acknowledged(a.opt.Mesh, time.Now())
 		a.enforced()
 		pause(ctx, max(ackPause, 10*time.Since(begun))) // in a large mesh sidecars acknowledge faster than they are counted

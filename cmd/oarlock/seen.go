@@ -8,7 +8,6 @@ import (
 
 	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/graph"
-	"github.com/oarlock/oarlock/metrics"
 	"github.com/oarlock/oarlock/plan"
 	"github.com/oarlock/oarlock/resolve"
 	"github.com/spf13/cobra"
@@ -84,8 +83,8 @@ func (a *app) evidence(g *api.Graph) {
 // knownCalls is what is known of who calls whom: what the manifests after a change declare, and what was seen.
 func knownCalls(after *resolve.Resolver, seen *api.Graph) plan.Known {
 	k := plan.Known{Calls: declaredCalls(graph.Build(after))}
-	if seen != nil && seen.Window != nil && seen.Trouble == "" {
-		k.Observed = observation(seen)
+	if seen != nil && seen.Trouble == "" {
+		k.Observed = plan.Callers(seen)
 	}
 	return k
 }
@@ -114,54 +113,6 @@ func hostOf(id string) string {
 		return host
 	}
 	return id
-}
-
-// observation gives the traffic on the edges of a graph as flows.
-func observation(g *api.Graph) *metrics.Observation {
-	out := &metrics.Observation{Start: g.Window.Start, End: g.Window.End, Newest: g.Window.Newest, Down: g.Down}
-	at := make(map[string]*api.GraphNode, len(g.Nodes))
-	for i := range g.Nodes {
-		at[g.Nodes[i].ID] = &g.Nodes[i]
-	}
-	named := map[sightKey]float64{} // traffic of callers with a name
-	for i := range g.Edges {
-		if e := &g.Edges[i]; e.Observed != nil && at[e.From] != nil && at[e.From].Kind != graph.NodeOutside.String() {
-			named[sightKey{e.To, e.Port, ""}] += e.Observed.Requests + e.Observed.Connections
-		}
-	}
-	for i := range g.Edges {
-		e := &g.Edges[i]
-		from := at[e.From]
-		if e.Observed == nil || from == nil {
-			continue
-		}
-		f := metrics.Flow{Reporter: metrics.Destination, Service: metrics.Service{Host: hostOf(e.To)}, Port: uint16(e.Port),
-			Requests: e.Observed.Requests, Connections: e.Observed.Connections}
-		switch {
-		case from.Kind == graph.NodeOutside.String() && (e.Lock == graph.LockBroken.String() || stray(e.Observed, named[sightKey{e.To, e.Port, ""}])):
-			continue // who knocks and mostly fails, as probes do, is nobody that a change would break
-		case from.Kind == graph.NodeOutside.String():
-		case from.Ref != nil:
-			f.Source = metrics.Peer{Namespace: from.Ref.Namespace, Workload: from.Ref.Name}
-		default:
-			continue
-		}
-		out.Flows = append(out.Flows, f)
-	}
-	return out
-}
-
-// What two sidecars count of the same requests differs by what happens between two looks at them, and where no certificate
-// tells the caller, the rest has no name. So callers without a name count from so many a second, and such a share of what
-// those with a name do, on.
-const (
-	strayRate  = 0.1
-	strayShare = 0.25
-)
-
-func stray(o *api.Observed, named float64) bool {
-	rate := o.Requests + o.Connections
-	return rate < strayRate || rate < strayShare*named
 }
 
 // rateWord gives a rate per second for a person.
