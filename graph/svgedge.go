@@ -159,7 +159,7 @@ func share(l Lock, mtls float64) string {
 
 func (p *picture) label(l label) {
 	e := l.edge
-	about := fmt.Sprintf("%s to %s", p.name(e.From), p.name(e.To))
+	about := p.ends(e)
 	if e.Port != 0 {
 		about += fmt.Sprintf(":%d", e.Port)
 	}
@@ -182,11 +182,13 @@ func (p *picture) label(l label) {
 	p.b.WriteString("</g>\n")
 }
 
-func (p *picture) name(id string) string {
-	if n := p.nodes[id]; n != nil {
-		return n.Name
+// ends are the names of an edge's ends, with their namespaces where these differ: callers in several may have one name.
+func (p *picture) ends(e *Edge) string {
+	from, to := p.nodes[e.From], p.nodes[e.To]
+	if from.Kind == NodeNamespace || to.Kind == NodeNamespace || from.Namespace == "" || to.Namespace == "" || from.Namespace == to.Namespace {
+		return from.Name + " to " + to.Name
 	}
-	return id
+	return fmt.Sprintf("%s.%s to %s.%s", from.Name, from.Namespace, to.Name, to.Namespace)
 }
 
 // lock draws a lock. Each has a shape of its own: a closed padlock, one that is half filled, one with its shackle open, a

@@ -926,6 +926,10 @@ export interface components {
             boxes: components["schemas"]["Box"][];
             /** Format: double */
             height: number;
+            /** @description Lines are how edges run, by their ID, and links from a service to a workload that does not stand beneath it, as "SERVICE~WORKLOAD". A line begins at its first point and ends at its last; between them it is a chain of quadratic curves with one of the other points each, which meet in the middle between two. It crosses no node but its ends. A drawing of more than 1,200 edges has none. */
+            lines?: {
+                [key: string]: components["schemas"]["Position"][];
+            };
             /** @description middles, by node ID; namespaces are boxes */
             nodes: {
                 [key: string]: components["schemas"]["Position"];

@@ -10,7 +10,7 @@ import type { DetailsProps } from "../shell/views";
 import { count, percent, rate, span } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { LockIcon } from "../ui/LockIcon";
-import { named } from "../ui/names";
+import { endNames, named } from "../ui/names";
 import { Await, Notice } from "../ui/States";
 import { useNow } from "../ui/time";
 import { Certificates } from "./Certificates";
@@ -247,7 +247,7 @@ function Edges({ mesh, title, edges, end, also }: { mesh: string; title: string;
             <Link to={{ selection: { mesh, kind: "edge", id: e.id } }} title={e.reason}>
               <LockIcon lock={e.lock} size={15} />
               <span className="edges-name">
-                {named(e[end]).name}
+                {endNames(named(e.from), named(e.to))[end === "from" ? 0 : 1]}
                 {end === "to" && e.port ? `:${e.port}` : ""}
                 {end === "from" && (also || !!e.port) && (
                   <span className="faint">

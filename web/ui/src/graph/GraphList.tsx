@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { Selection } from "../shell/router";
 import { LockIcon } from "../ui/LockIcon";
-import { keyOf, sentenceOf, type DrawnEdge, type DrawnNode, type Picture } from "./picture";
+import { keyOf, namer, sentenceOf, type DrawnEdge, type DrawnNode, type Picture } from "./picture";
 import type { Shown } from "./shown";
 import type { Actions } from "./Toolbar";
 
@@ -13,7 +13,7 @@ interface Item {
   edge?: DrawnEdge;
 }
 
-/** Nodes from left to right and from top to bottom, each followed by where its edges lead. Pure. */
+/** Nodes from left to right and from top to bottom, mesh by mesh, each followed by where its edges lead. Pure. */
 export function itemsOf(p: Picture, shown: Shown): Item[] {
   const leaving = new Map<string, DrawnEdge[]>();
   for (const e of p.edges) {
@@ -22,17 +22,40 @@ export function itemsOf(p: Picture, shown: Shown): Item[] {
     if (list) list.push(e);
     else leaving.set(e.from, [e]);
   }
-  const nodes = p.nodes.filter((n) => !shown.hidden.has(n.id)).sort((a, b) => a.x - b.x || a.y - b.y);
+  const order = [...new Set(p.nodes.map((n) => n.mesh))];
+  const nodes = p.nodes.filter((n) => !shown.hidden.has(n.id)).sort((a, b) => order.indexOf(a.mesh) - order.indexOf(b.mesh) || a.x - b.x || a.y - b.y);
   return nodes.flatMap((n): Item[] => [{ key: n.id, node: n }, ...(leaving.get(n.id) ?? []).map((e) => ({ key: e.id, edge: e }))]);
 }
 
+/** What an item is called: of an edge its ends. */
+interface Called {
+  ends: (e: DrawnEdge) => [string, string];
+  /** Several namespaces, or meshes, are drawn: a name alone may be that of another node. */
+  namespaces: boolean;
+  meshes: boolean;
+}
+
+function calledIn(p: Picture): Called {
+  const spaces = new Set(p.nodes.filter((n) => n.node.kind !== "namespace").map((n) => n.node.namespace ?? ""));
+  spaces.delete("");
+  return { ends: namer(p), namespaces: spaces.size > 1, meshes: new Set(p.nodes.map((n) => n.mesh)).size > 1 };
+}
+
+const kindOf = (n: DrawnNode) => (n.collapsed ? "group" : n.node.gateway ? "gateway" : n.node.kind);
+const spaceOf = (n: DrawnNode) => (n.node.kind === "namespace" ? "" : (n.node.namespace ?? ""));
+
 /** What is said of an item. */
-function textOf(item: Item, name: ReadonlyMap<string, string>): string {
+function textOf(item: Item, called: Called): string {
   const n = item.node;
-  if (item.edge) return sentenceOf(item.edge, (id) => name.get(id) ?? "");
+  const mesh = called.meshes ? `mesh ${(item.edge ?? n)?.mesh}` : "";
+  if (item.edge) return [sentenceOf(item.edge, called.ends(item.edge)), mesh].filter(Boolean).join(", ");
   if (!n) return "";
-  const kind = n.collapsed ? "group" : n.node.gateway ? "gateway" : n.node.kind;
-  return [n.node.name, kind, n.node.kind === "namespace" ? "" : n.node.namespace, n.node.version, n.marker].filter(Boolean).join(", ");
+  return [n.node.name, kindOf(n), spaceOf(n), n.node.version, n.marker, mesh].filter(Boolean).join(", ");
+}
+
+/** The faint words beside a node: where it is, where names alone do not tell. */
+function whereOf(n: DrawnNode, called: Called): string {
+  return [kindOf(n), called.namespaces && spaceOf(n), called.meshes && n.mesh].filter(Boolean).join(" · ");
 }
 
 /** Rows that are made at once, and the height of each, in pixels. */
@@ -59,7 +82,7 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
   const found = items.findIndex((i) => i.key === (active || picked));
   const at = Math.max(0, found);
   const first = Math.max(0, Math.floor(top / row) - 15);
-  const name = useMemo(() => new Map(picture.nodes.map((n) => [n.id, n.node.name])), [picture]);
+  const called = useMemo(() => calledIn(picture), [picture]);
 
   const go = (to: number) => {
     const i = Math.max(0, Math.min(items.length - 1, to));
@@ -136,12 +159,12 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
                   actions.select(item.key);
                 }}
               >
-                <span className="hidden">{textOf(item, name)}</span>
+                <span className="hidden">{textOf(item, called)}</span>
                 {item.edge ? (
                   <>
                     <LockIcon lock={item.edge.lock} size={13} label="" />
                     <span aria-hidden="true">
-                      → {name.get(item.edge.to)}
+                      → {called.ends(item.edge)[1]}
                       {item.edge.edge.port ? `:${item.edge.edge.port}` : ""}
                     </span>
                     <small aria-hidden="true">{item.edge.label}</small>
@@ -149,7 +172,7 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
                 ) : (
                   <>
                     <b aria-hidden="true">{item.node?.node.name}</b>
-                    <small aria-hidden="true">{item.node?.node.kind}</small>
+                    <small aria-hidden="true">{item.node && whereOf(item.node, called)}</small>
                   </>
                 )}
               </div>

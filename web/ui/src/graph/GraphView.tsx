@@ -21,7 +21,7 @@ import "./graph.css";
 /** How often to look even if no event comes, in milliseconds. */
 const poll = 4000;
 
-/** Where each graph was looked at last: to come back there. */
+/** Where somebody has moved the view of each graph to: to come back there. */
 const viewports = new Map<string, Viewport>();
 
 export default function GraphView({ mesh, meshes, window }: ViewProps) {
@@ -92,7 +92,8 @@ function Loaded({ graphs, error, away, scope }: LoadedProps) {
   const [listed, setListed] = useState(false);
   const [hover, setHover] = useState<{ key: string; x: number; y: number } | null>(null);
   const actions = useActions(picture, canvas, scope);
-  const host = useCanvas({ canvas, picture, shown, selection: here.selection, scope, near, actions, setHover });
+  const [expand] = useParam("expand");
+  const host = useCanvas({ canvas, picture, shown, selection: here.selection, scope, near, expand, actions, setHover });
   useGraphKeys(actions, here.selection, setListed);
   const nothing = picture.nodes.length === 0;
   return (
@@ -194,8 +195,19 @@ interface CanvasWants {
   selection: Selection | null;
   scope: string;
   near: string;
+  /** The groups that the URL wants open. */
+  expand: string;
   actions: Actions;
   setHover: (h: { key: string; x: number; y: number } | null) => void;
+}
+
+/** The collapsed groups of a picture, as one word. */
+function groupsOf(p: Picture): string {
+  return p.nodes
+    .filter((n) => n.collapsed)
+    .map((n) => n.id)
+    .sort()
+    .join("\n");
 }
 
 /** Makes the canvas once, and shows each picture on it. */
@@ -203,6 +215,7 @@ function useCanvas(w: CanvasWants) {
   const host = useRef<HTMLDivElement>(null);
   const { canvas } = w;
   const fitted = useRef("");
+  const opened = useRef({ groups: "", expand: "" });
   const latest = useRef(w);
   latest.current = w;
   useEffect(() => {
@@ -214,7 +227,7 @@ function useCanvas(w: CanvasWants) {
         pick: (key) => latest.current.actions.select(key),
         enter: (key) => latest.current.actions.enter(key),
         hover: (key, at) => latest.current.setHover(key ? { key, ...at } : null),
-        moved: (v) => viewports.set(latest.current.scope, v),
+        moved: (v) => (v ? viewports.set(latest.current.scope, v) : viewports.delete(latest.current.scope)),
       },
       ratio,
     );
@@ -229,14 +242,21 @@ function useCanvas(w: CanvasWants) {
     const c = canvas.current;
     if (!c) return;
     c.show(w.picture, w.shown, w.selection);
-    // It is fitted once, and when another neighbourhood is looked at; never because something moved.
+    // It is fitted once, when another neighbourhood is looked at, and when groups open or close; never because something moved.
     const key = `${w.scope}|${w.near}|${w.picture.nodes.length > 0}`;
-    if (fitted.current === key) return;
-    const back = fitted.current === "" && !w.near ? viewports.get(w.scope) : undefined;
-    if (back) c.setViewport(back);
-    else c.open(fitted.current !== "");
-    fitted.current = key;
-  }, [canvas, w.picture, w.shown, w.selection, w.scope, w.near]);
+    const groups = groupsOf(w.picture);
+    const before = opened.current;
+    if (groups !== before.groups) opened.current = { groups, expand: w.expand };
+    if (fitted.current !== key) {
+      const back = fitted.current === "" && !w.near ? viewports.get(w.scope) : undefined;
+      if (back) c.setViewport(back);
+      else c.open(fitted.current !== "");
+      fitted.current = key;
+      opened.current = { groups, expand: w.expand };
+    } else if (groups !== before.groups && (!c.byHand || c.blank()) && (w.expand !== before.expand || (groups === "") !== (before.groups === ""))) {
+      c.fit(true); // groups were opened or closed, and that is drawn now
+    }
+  }, [canvas, w.picture, w.shown, w.selection, w.scope, w.near, w.expand]);
   const picked = w.selection ? keyOf(w.selection.mesh, w.selection.id) : "";
   useEffect(() => {
     if (!picked) return;

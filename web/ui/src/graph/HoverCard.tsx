@@ -1,21 +1,21 @@
 import { LockTag } from "../ui/LockIcon";
 import { duration, percent, rate } from "../ui/format";
 import { rateOf } from "./facts";
-import type { Picture } from "./picture";
+import { namer, type Picture } from "./picture";
 
 /** What is under the pointer, in a few lines. It takes no events, and those who hear the page have the list. */
 export function HoverCard({ hover, picture }: { hover: { key: string; x: number; y: number }; picture: Picture }) {
   const e = picture.edges.find((x) => x.id === hover.key);
   const n = picture.nodes.find((x) => x.id === hover.key);
   if (!e && !n) return null;
-  const name = (id: string) => picture.nodes.find((x) => x.id === id)?.node.name ?? "";
+  const ends = e && namer(picture)(e);
   const o = e?.edge.observed;
   return (
     <div className="graph-hover" aria-hidden="true" style={{ transform: `translate(min(${Math.round(hover.x) + 14}px, calc(var(--stage, 100vw) - 330px)), ${Math.round(hover.y) + 14}px)` }}>
       {e && (
         <>
           <div className="graph-hover-title">
-            {name(e.from)} → {name(e.to)}
+            {ends?.join(" → ")}
             {e.edge.port ? `:${e.edge.port}` : ""}
           </div>
           <div>

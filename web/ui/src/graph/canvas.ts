@@ -2,10 +2,11 @@
 // the locks. It never lays anything out.
 import cytoscape, { type Core, type EventObject } from "cytoscape";
 import { onColours } from "../shell/theme";
-import { CROWD, elementsOf, HEIGHT, MANY, stepsBetween, WIDTH, type Element } from "./elements";
+import { CROWD, elementsOf, MANY, stepsBetween, type Element } from "./elements";
 import { LOCKS } from "../api/types";
 import { drawOverlay } from "./glyphs";
 import { Lines, placeOf } from "./lines";
+import { HEIGHT, WIDTH } from "./paths";
 import type { DrawnEdge, DrawnNode, Picture } from "./picture";
 import type { Shown } from "./shown";
 import { colours, stepOf, stylesheet } from "./style";
@@ -22,7 +23,8 @@ export interface Happenings {
   /** A double click, or a double tap. */
   enter(key: string): void;
   hover(key: string, at: { x: number; y: number }): void;
-  moved(v: Viewport): void;
+  /** Somebody moved the view by hand, or undefined: it is fitted, as it comes by itself. */
+  moved(v: Viewport | undefined): void;
 }
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif';
@@ -57,10 +59,12 @@ export class GraphCanvas {
   private movingUntil = 0;
   private step = 0;
   private crowd = false;
+  /** Whether somebody moved the view: it is theirs then, until they have it fitted. */
+  byHand = false;
 
   constructor(
     private readonly host: HTMLElement,
-    happenings: Happenings,
+    private readonly happenings: Happenings,
     ratio?: number,
   ) {
     adoptStyles();
@@ -119,6 +123,10 @@ export class GraphCanvas {
       if (this.large) this.follow();
       else if (stepOf(cy.zoom()) !== this.step) this.sheet();
       h.hover("", { x: 0, y: 0 });
+      if (this.byHand) h.moved({ zoom: cy.zoom(), pan: { ...cy.pan() } });
+    });
+    cy.on("dragpan scrollzoom pinchzoom", () => {
+      this.byHand = true;
       h.moved({ zoom: cy.zoom(), pan: { ...cy.pan() } });
     });
     cy.on("render", () => {
@@ -238,7 +246,7 @@ export class GraphCanvas {
     this.overlay.style.visibility = "";
     const moving = performance.now() < this.movingUntil;
     const place = (n: DrawnNode) => (moving ? this.cy.getElementById(n.id).position() : n);
-    const view = { zoom, x1: -pan.x / zoom, y1: -pan.y / zoom, x2: (width - pan.x) / zoom, y2: (height - pan.y) / zoom, place };
+    const view = { zoom, x1: -pan.x / zoom, y1: -pan.y / zoom, x2: (width - pan.x) / zoom, y2: (height - pan.y) / zoom, place, moving };
     drawOverlay(ctx, { picture: this.picture, ordered: this.ordered, hidden: this.shown.hidden, dim: this.shown.dim, colours: this.palette, font: FONT }, view);
   }
 
@@ -257,14 +265,19 @@ export class GraphCanvas {
     return { zoom: this.cy.zoom(), pan: { ...this.cy.pan() } };
   }
 
+  /** Shows what somebody looked at by hand. */
   setViewport(v: Viewport): void {
+    this.byHand = true;
     this.cy.viewport(v);
   }
 
-  /** Fits what is shown, and grows it to no more than its natural size. */
+  /** Fits what is shown, and grows it to no more than its natural size. The view is then nobody's. */
   fit(animate = false): void {
     const v = this.fitting();
     if (!v) return;
+    this.byHand = false;
+    this.happenings.moved(undefined);
+    this.cy.stop();
     if (animate && !calm() && !this.large) this.cy.animate(v, { duration: 200 });
     else this.cy.viewport(v);
   }
@@ -293,11 +306,20 @@ export class GraphCanvas {
     return { zoom, pan: { x: width / 2 - ((b.x1 + b.x2) / 2) * zoom, y: (height - 20) / 2 - ((b.y1 + b.y2) / 2) * zoom } };
   }
 
+  /** Whether nothing of what is shown is in the view. */
+  blank(): boolean {
+    const { zoom, pan } = this.viewport();
+    const seen = (at: number, move: number, room: number) => at * zoom + move > 0 && at * zoom + move < room;
+    return !this.picture.nodes.some((n) => !this.shown.hidden.has(n.id) && seen(n.x, pan.x, this.host.clientWidth) && seen(n.y, pan.y, this.host.clientHeight));
+  }
+
   zoomBy(factor: number): void {
+    this.byHand = true;
     this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: { x: this.host.clientWidth / 2, y: this.host.clientHeight / 2 } });
   }
 
   panBy(x: number, y: number): void {
+    this.byHand = true;
     this.cy.panBy({ x, y });
   }
 

@@ -1,5 +1,6 @@
 // From a picture to what Cytoscape takes, and from one set of elements to the next in the fewest steps. Pure.
 import type { Selection } from "../shell/router";
+import { bendsOf, type Point } from "./paths";
 import type { Picture } from "./picture";
 import type { Shown } from "./shown";
 
@@ -33,7 +34,6 @@ export function elementsOf(p: Picture, shown: Shown, selected: Selection | null)
   for (const b of p.boxes) {
     out.push({ id: b.id, group: "nodes", classes: of(b.id, "box", !b.node && "box-mesh"), data: { w: b.width, h: b.height }, position: { x: b.x + b.width / 2, y: b.y + b.height / 2 } });
   }
-  const places = new Map(p.nodes.map((n) => [n.id, n]));
   for (const n of p.nodes) {
     const sidecar = n.node.kind === "workload" && n.node.capture === "none";
     out.push({
@@ -44,76 +44,17 @@ export function elementsOf(p: Picture, shown: Shown, selected: Selection | null)
   if (p.edges.length > MANY) return out;
   const crowd = p.edges.length > CROWD;
   for (const l of p.links) {
-    const a = places.get(l.from);
-    const b = places.get(l.to);
-    if (a && b) out.push({ id: l.id, group: "edges", source: l.from, target: l.to, classes: of(l.id, "link", lineOf(a, b).way, l.lock && `share-${l.lock}`), data: {} });
+    const bends = l.led ? bendsOf(l.line) : undefined;
+    out.push({ id: l.id, group: "edges", source: l.from, target: l.to, classes: of(l.id, "link", l.line.way, bends && "led", l.lock && `share-${l.lock}`), data: bends ? { cw: bends.weights, cd: bends.distances } : {} });
   }
   for (const e of p.edges) {
-    const a = places.get(e.from);
-    const b = places.get(e.to);
-    if (!a || !b) continue;
-    const line = lineOf(a, b, e.offset);
-    const bends = bendsOf(line);
+    const bends = bendsOf(e.line);
     out.push({
-      id: e.id, group: "edges", source: e.from, target: e.to, classes: of(e.id, "edge", e.lock, e.weak && "weak", line.way),
+      id: e.id, group: "edges", source: e.from, target: e.to, classes: of(e.id, "edge", e.lock, e.weak && "weak", e.line.way),
       data: { w: crowd ? Math.max(1, e.width * 0.55) : e.width, cw: bends.weights, cd: bends.distances },
     });
   }
   return out;
-}
-
-export interface Point {
-  x: number;
-  y: number;
-}
-
-/** Size of a node: the layout leaves room for it. */
-export const WIDTH = 156;
-export const HEIGHT = 40;
-
-/** How a line runs: forward from the right side to the left one, back the other way, or round by the right side. */
-export type Way = "forward" | "back" | "round";
-
-/** A line between two nodes: its ends, and the two points that bend it. */
-export interface Line {
-  way: Way;
-  start: Point;
-  first: Point;
-  second: Point;
-  end: Point;
-}
-
-/** The line between the middles of two nodes. It leaves and arrives level, as it reads in a layout from left to right. */
-export function lineOf(a: Point, b: Point, offset = 0): Line {
-  const half = WIDTH / 2;
-  const way: Way = b.x - a.x > WIDTH + 8 ? "forward" : a.x - b.x > WIDTH + 8 ? "back" : "round";
-  const start = { x: way === "back" ? a.x - half : a.x + half, y: a.y };
-  const end = { x: way === "forward" ? b.x - half : b.x + half, y: b.y };
-  const dx = end.x - start.x;
-  if (way === "round") {
-    const out = Math.max(start.x, end.x) + 46 + Math.abs(offset);
-    return { way, start, first: { x: out, y: start.y }, second: { x: out, y: end.y }, end };
-  }
-  // Near the ends it is level; offset keeps lines between the same nodes apart in the middle.
-  return { way, start, first: { x: start.x + 0.42 * dx, y: start.y + offset }, second: { x: end.x - 0.42 * dx, y: end.y + offset }, end };
-}
-
-/** The middle of a line. */
-export function middleOf(l: Line): Point {
-  return { x: (l.first.x + l.second.x) / 2, y: (l.first.y + l.second.y) / 2 };
-}
-
-/**
- * Where the lock of a line is: in the middle, or, where the line runs past other columns, in the gap after its client, where
- * nothing else stands.
- */
-export function lockPlace(l: Line): Point {
-  const m = middleOf(l);
-  const dx = Math.abs(l.end.x - l.start.x);
-  if (l.way === "round" || dx < 190) return m;
-  const t = 72 / dx;
-  const at = (a: number, b: number, c: number) => (1 - t) * (1 - t) * a + 2 * t * (1 - t) * b + t * t * c;
-  return { x: at(l.start.x, l.first.x, m.x), y: at(l.start.y, l.first.y, m.y) };
 }
 
 /** A name in one line of 14 letters, or in two of so many (in smaller ones), broken where it has a joint. */
@@ -124,19 +65,6 @@ export function linesOf(name: string, letters = 17): string {
   if (cut < 0) cut = Math.min(letters, Math.ceil(name.length / 2) + 2);
   const rest = name.slice(cut);
   return name.slice(0, cut) + "\n" + (rest.length <= letters ? rest : rest.slice(0, letters - 1) + "…");
-}
-
-/** The bending points in Cytoscape's terms: shares of the way from end to end, and distances from that line. */
-export function bendsOf(l: Line): { weights: readonly number[]; distances: readonly number[] } {
-  const dx = l.end.x - l.start.x;
-  const dy = l.end.y - l.start.y;
-  const length = Math.hypot(dx, dy) || 1;
-  const round = (n: number) => Math.round(n * 1000) / 1000;
-  const points = [l.first, l.second].map((p) => ({ x: p.x - l.start.x, y: p.y - l.start.y }));
-  return {
-    weights: points.map((p) => round((p.x * dx + p.y * dy) / (length * length))),
-    distances: points.map((p) => round((p.y * dx - p.x * dy) / length)),
-  };
 }
 
 /** What has to be done so that one set of elements becomes another. */

@@ -2,7 +2,8 @@
 // a square of 16, for the canvas and for the SVG export alike.
 import type { Lock } from "../api/types";
 import { LOCK_SHAPES } from "../ui/LockIcon";
-import { CROWD, HEIGHT, lineOf, lockPlace, WIDTH } from "./elements";
+import { CROWD } from "./elements";
+import { HEIGHT, WIDTH } from "./paths";
 import type { DrawnEdge, DrawnNode, Picture } from "./picture";
 import type { Colours } from "./style";
 
@@ -51,13 +52,19 @@ interface View {
   y2: number;
   /** Where a node is now: while it moves, it is not where it will be. */
   place: (n: DrawnNode) => { x: number; y: number };
+  moving: boolean;
 }
 
 /** Draws everything that is seen and large enough to tell. The context is in the drawing's pixels already. */
 export function drawOverlay(ctx: CanvasRenderingContext2D, o: Overlay, v: View): void {
   const seen = (x: number, y: number) => x > v.x1 - 40 && x < v.x2 + 40 && y > v.y1 - 40 && y < v.y2 + 40;
   const at = new Map<string, { x: number; y: number }>();
-  for (const n of o.picture.nodes) at.set(n.id, v.place(n));
+  const moved = new Map<string, { x: number; y: number }>();
+  for (const n of o.picture.nodes) {
+    const p = v.place(n);
+    at.set(n.id, p);
+    if (v.moving) moved.set(n.id, { x: p.x - n.x, y: p.y - n.y });
+  }
   ctx.lineCap = "round";
   ctx.lineJoin = "round";
   drawBoxNames(ctx, o, v);
@@ -68,10 +75,8 @@ export function drawOverlay(ctx: CanvasRenderingContext2D, o: Overlay, v: View):
     const locks: { e: DrawnEdge; m: { x: number; y: number }; label: boolean }[] = [];
     // The worst first: where places are taken, it is the one that shows.
     for (const e of o.ordered) {
-      const a = at.get(e.from);
-      const b = at.get(e.to);
-      if (!a || !b || o.hidden.has(e.id)) continue;
-      const m = lockPlace(lineOf(a, b, e.offset));
+      if (o.hidden.has(e.id)) continue;
+      const m = withEnds(e, moved);
       if (!seen(m.x, m.y) || !taken.take(m.x, m.y, room * grow, room * grow)) continue;
       locks.push({ e, m, label: false });
     }
@@ -93,6 +98,13 @@ export function drawOverlay(ctx: CanvasRenderingContext2D, o: Overlay, v: View):
     }
   }
   ctx.globalAlpha = 1;
+}
+
+/** Where a lock is now: while its nodes move, it moves with them. */
+function withEnds(e: DrawnEdge, moved: ReadonlyMap<string, { x: number; y: number }>): { x: number; y: number } {
+  const a = moved.get(e.from);
+  const b = moved.get(e.to);
+  return a && b ? { x: e.at.x + (a.x + b.x) / 2, y: e.at.y + (a.y + b.y) / 2 } : e.at;
 }
 
 /** Which places of the screen have something already, in cells of a few pixels. */

@@ -1,6 +1,6 @@
 // Lines of a large graph, drawn group by group: as elements of their own they would cost seconds.
-import { lineOf, lockPlace, type Point } from "./elements";
-import type { DrawnEdge, DrawnNode, Picture } from "./picture";
+import { endOf, startOf, type Line, type Point } from "./paths";
+import type { DrawnEdge, Picture } from "./picture";
 import type { Shown } from "./shown";
 import { WEAK_DASHES, type Colours } from "./style";
 
@@ -28,7 +28,6 @@ export class Lines {
   private segments: Segment[] = [];
 
   set(p: Picture, shown: Shown, c: Colours): void {
-    const at = new Map<string, DrawnNode>(p.nodes.map((n) => [n.id, n]));
     const groups = new Map<string, Stroke>();
     this.segments = [];
     const put = (colour: string, width: number, weak: boolean, dim: boolean, l: { start: Point; end: Point }) => {
@@ -37,12 +36,8 @@ export class Lines {
       if (!g) groups.set(key, (g = { colour, width, weak, alpha: dim ? 0.1 : 0.8, points: [] }));
       g.points.push(l.start.x, l.start.y, l.end.x, l.end.y);
     };
-    const each = <T extends { id: string; from: string; to: string }>(list: readonly T[], f: (t: T, l: ReturnType<typeof lineOf>, dim: boolean) => void) => {
-      for (const e of list) {
-        const a = at.get(e.from);
-        const b = at.get(e.to);
-        if (a && b && !shown.hidden.has(e.id)) f(e, lineOf(a, b), shown.dim.has(e.id));
-      }
+    const each = <T extends { id: string; line: Line }>(list: readonly T[], f: (t: T, l: { start: Point; end: Point }, dim: boolean) => void) => {
+      for (const e of list) if (!shown.hidden.has(e.id)) f(e, { start: startOf(e.line.points), end: endOf(e.line.points) }, shown.dim.has(e.id));
     };
     each(p.links, (l, line, dim) => put(l.lock ? c[`--lock-${l.lock}`] : c["--line-strong"], 1, false, dim, line));
     each(p.edges, (e: DrawnEdge, line, dim) => {
@@ -111,8 +106,5 @@ export function placeOf(p: Picture, key: string): Point | undefined {
   if (n) return { x: n.x, y: n.y };
   const b = p.boxes.find((x) => x.id === key);
   if (b) return { x: b.x + b.width / 2, y: b.y + 20 };
-  const e = p.edges.find((x) => x.id === key);
-  const from = e && p.nodes.find((x) => x.id === e.from);
-  const to = e && p.nodes.find((x) => x.id === e.to);
-  return e && from && to ? lockPlace(lineOf(from, to, e.offset)) : undefined;
+  return p.edges.find((x) => x.id === key)?.at;
 }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { Edge, Graph, GraphNode } from "../api/types";
 import { changesBetween } from "./changed";
-import { bendsOf, elementsOf, lineOf, linesOf, lockPlace, stepsBetween, type Element } from "./elements";
+import { elementsOf, linesOf, stepsBetween, type Element } from "./elements";
 import { tryCompile } from "./expression";
 import { itemsOf } from "./GraphList";
-import { healthOf, labelOf, pictureOf, sentenceOf, widthOf, type Picture } from "./picture";
+import { bendsOf, curvesOf, lineOf, lockPlaces } from "./paths";
+import { healthOf, labelOf, namer, pictureOf, sentenceOf, widthOf, type Picture } from "./picture";
 import { shownOf } from "./shown";
 import { escape, svgOf } from "./svg";
 import type { Colours } from "./style";
@@ -59,8 +60,35 @@ describe("a picture", () => {
   it("keeps edges between the same nodes apart", () => {
     const g = mesh();
     g.edges.push(edge("web", "api", { id: "second", port: 443 }));
-    const offsets = draw(g).edges.filter((e) => e.to === "m api").map((e) => e.offset);
-    expect(offsets[0]).not.toBe(offsets[1]);
+    const [one, two] = draw(g).edges.filter((e) => e.to === "m api");
+    expect(one?.line.points[1]).not.toEqual(two?.line.points[1]);
+    expect(one?.at).not.toEqual(two?.at);
+  });
+
+  it("leads edges and links where the layout does, in each mesh's own place", () => {
+    const g = mesh();
+    const points = [{ x: 178, y: 100 }, { x: 200, y: 100 }, { x: 240, y: 60 }, { x: 290, y: 60 }, { x: 322, y: 100 }];
+    if (g.layout) g.layout.lines = { "web>api": points, "api~api-2": points };
+    const p = pictureOf([{ mesh: "a", graph: mesh() }, { mesh: "m", graph: g }], "none");
+    const e = p.edges.find((x) => x.id === "m web>api");
+    const moved = { x: (p.nodes.find((n) => n.id === "m web")?.x ?? 0) - 100, y: (p.nodes.find((n) => n.id === "m web")?.y ?? 0) - 100 };
+    expect(moved.y).toBeGreaterThan(100);
+    expect(e?.line.points.map((q) => ({ x: q.x - moved.x, y: q.y - moved.y }))).toEqual(points);
+    expect(p.links.filter((l) => l.led).map((l) => l.id)).toEqual(["m api~api-2"]);
+    // The curves hang together, and meet half way between two bends.
+    const curves = curvesOf(e?.line ?? { way: "forward", points: [] });
+    expect(curves.length).toBe(3);
+    curves.slice(1).forEach(([from], i) => expect(from).toEqual(curves[i]?.[2]));
+  });
+
+  it("has no lock on a node or on another lock while there is room", () => {
+    const g = mesh();
+    for (let i = 0; i < 5; i++) g.edges.push(edge("web", "api", { id: `p${i}`, port: i }));
+    const p = draw(g);
+    for (const e of p.edges) {
+      for (const n of p.nodes) expect(Math.abs(n.x - e.at.x) > 78 || Math.abs(n.y - e.at.y) > 20).toBe(true);
+      for (const o of p.edges) if (o !== e) expect(Math.hypot(o.at.x - e.at.x, o.at.y - e.at.y)).toBeGreaterThan(18);
+    }
   });
 
   it("says what is not known, and never as nothing", () => {
@@ -135,18 +163,20 @@ describe("elements", () => {
     for (const [a, b] of [[{ x: 0, y: 0 }, { x: 400, y: 120 }], [{ x: 0, y: 0 }, { x: 10, y: 200 }], [{ x: 900, y: 50 }, { x: 100, y: -80 }]] as const) {
       const l = lineOf(a, b, 12);
       const { weights, distances } = bendsOf(l);
-      const dx = l.end.x - l.start.x;
-      const dy = l.end.y - l.start.y;
+      const start = l.points[0] ?? { x: 0, y: 0 };
+      const end = l.points[3] ?? { x: 0, y: 0 };
+      const dx = end.x - start.x;
+      const dy = end.y - start.y;
       const length = Math.hypot(dx, dy);
-      [l.first, l.second].forEach((want, i) => {
+      l.points.slice(1, 3).forEach((want, i) => {
         const w = weights[i] ?? 0;
         const d = distances[i] ?? 0;
         // Cytoscape's own sum: along the line, then to its left.
-        expect(l.start.x + dx * w - (dy / length) * d).toBeCloseTo(want.x, 0);
-        expect(l.start.y + dy * w + (dx / length) * d).toBeCloseTo(want.y, 0);
+        expect(start.x + dx * w - (dy / length) * d).toBeCloseTo(want.x, 0);
+        expect(start.y + dy * w + (dx / length) * d).toBeCloseTo(want.y, 0);
       });
     }
-    expect(lockPlace(lineOf({ x: 0, y: 0 }, { x: 2000, y: 0 })).x).toBeLessThan(200); // beside its client
+    expect(lockPlaces(lineOf({ x: 0, y: 0 }, { x: 2000, y: 0 }))[0]?.x).toBeLessThan(200); // beside its client
   });
 
   it("have names in two lines at most", () => {
@@ -163,7 +193,15 @@ describe("elements", () => {
 describe("words", () => {
   it("say an edge in a sentence", () => {
     const e = draw().edges[0];
-    expect(e && sentenceOf(e, (id) => id.slice(2))).toBe("web to api port 80: mixed, 50 % mutual TLS, 10/s");
+    expect(e && sentenceOf(e, namer(draw())(e))).toBe("web to api port 80: mixed, 50 % mutual TLS, 10/s");
+  });
+
+  it("tell callers of one name in several namespaces apart", () => {
+    const g = mesh();
+    g.nodes.push(node("other", { name: "web", namespace: "bank" }));
+    g.edges.push(edge("other", "api"));
+    const p = draw(g);
+    expect(p.edges.filter((e) => e.to === "m api").map((e) => sentenceOf(e, namer(p)(e)).split(":")[0])).toEqual(["web to api port 80", "web.bank to api.shop port 80"]);
   });
 
   it("say what became of locks", () => {

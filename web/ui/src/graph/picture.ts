@@ -1,7 +1,9 @@
 // What is drawn: nodes, boxes and edges with their places, words and widths, from what the API gives. Pure.
 import type { Edge, Finding, Graph, GraphNode, Lock } from "../api/types";
 import { duration, number, percent, rate } from "../ui/format";
+import { endNames } from "../ui/names";
 import { attempts, rateOf } from "./facts";
+import { lineAlong, lineOf, lockPlaces, startOf, endOf, HEIGHT, WIDTH, type Line, type Point } from "./paths";
 
 /** What stands at an edge beside its lock. */
 export const LABELS = {
@@ -60,8 +62,9 @@ export interface DrawnEdge {
   width: number;
   label: string;
   marker: Marker;
-  /** How far the middle is from the straight line, for edges between the same two nodes. */
-  offset: number;
+  line: Line;
+  /** Where its lock is. */
+  at: Point;
 }
 
 /** From a service to a workload behind it: no connection of its own. */
@@ -72,6 +75,9 @@ export interface DrawnLink {
   to: string;
   /** Of what this workload got, where that differs from its edge; else undefined. */
   lock?: Lock;
+  line: Line;
+  /** It is led around nodes; else the workload stands beneath, or the line is straight. */
+  led: boolean;
 }
 
 export interface Picture {
@@ -116,16 +122,29 @@ function addMesh(out: Picture, mesh: string, g: Graph, left: number, top: number
       strays++;
     }
     out.nodes.push({ id: keyOf(mesh, n.id), mesh, node: n, x: at.x + left, y: at.y + top, ...groupOf(n, boxed), health: healthOf(n), marker: markerOf(n.findings) });
+  }
+  const drawn = new Map(out.nodes.map((n) => [n.id, n]));
+  const lines = linesOf(g, left, top);
+  for (const n of g.nodes) {
     for (const e of n.endpoints ?? []) {
-      if (byID.has(e)) out.links.push({ id: keyOf(mesh, `${n.id}~${e}`), mesh, from: keyOf(mesh, n.id), to: keyOf(mesh, e), lock: shares.get(n.id + " " + e) });
+      const from = drawn.get(keyOf(mesh, n.id));
+      const to = drawn.get(keyOf(mesh, e));
+      if (!from || !to) continue;
+      const points = lines.get(`${n.id}~${e}`);
+      out.links.push({ id: keyOf(mesh, `${n.id}~${e}`), mesh, from: from.id, to: to.id, lock: shares.get(n.id + " " + e), led: points !== undefined, line: points ? lineAlong(points, from, to) : lineOf(from, to) });
     }
   }
   if (strays > 0) size.height += 84 + Math.floor((strays - 1) / 6) * 64;
   for (const b of g.layout?.boxes ?? []) {
     out.boxes.push({ id: keyOf(mesh, b.id), mesh, name: byID.get(b.id)?.name ?? b.id, node: byID.get(b.id), x: b.x + left, y: b.y + top, width: b.width, height: b.height });
   }
-  addEdges(out, mesh, g, label);
+  addEdges(out, mesh, { graph: g, drawn, lines }, label);
   return size;
+}
+
+/** The lines of a layout, where its drawing begins at left and top. */
+function linesOf(g: Graph, left: number, top: number): ReadonlyMap<string, readonly Point[]> {
+  return new Map(Object.entries(g.layout?.lines ?? {}).map(([id, points]) => [id, points.map((p) => ({ x: p.x + left, y: p.y + top }))]));
 }
 
 /** Whether a node stands for several. */
@@ -139,24 +158,70 @@ export function groupName(id: string): string {
   return id.replace(/^(namespace|app)\//, "");
 }
 
-function addEdges(out: Picture, mesh: string, g: Graph, label: Label): void {
-  const drawn = new Set(out.nodes.map((n) => n.id));
-  const between = new Map<string, DrawnEdge[]>();
-  for (const e of g.edges) {
-    const from = keyOf(mesh, e.from);
-    const to = keyOf(mesh, e.to);
-    if (!drawn.has(from) || !drawn.has(to)) continue;
-    const d: DrawnEdge = { id: keyOf(mesh, e.id), mesh, edge: e, from, to, lock: e.lock, weak: e.weak ?? false, width: widthOf(e), label: labelOf(e, label), marker: markerOf(e.findings), offset: 0 };
-    const pair = from < to ? from + ">" + to : to + ">" + from;
-    const others = between.get(pair);
-    if (others) others.push(d);
-    else between.set(pair, [d]);
-    out.edges.push(d);
+interface Placed {
+  graph: Graph;
+  drawn: ReadonlyMap<string, DrawnNode>;
+  lines: ReadonlyMap<string, readonly Point[]>;
+}
+
+function addEdges(out: Picture, mesh: string, placed: Placed, label: Label): void {
+  const between = new Map<string, string[]>();
+  const pairOf = (e: Edge) => (e.from < e.to ? e.from + ">" + e.to : e.to + ">" + e.from);
+  for (const e of placed.graph.edges) {
+    const list = between.get(pairOf(e));
+    if (list) list.push(e.id);
+    else between.set(pairOf(e), [e.id]);
   }
-  for (const list of between.values()) {
-    if (list.length === 1) continue;
+  const mine: DrawnEdge[] = [];
+  for (const e of placed.graph.edges) {
+    const from = placed.drawn.get(keyOf(mesh, e.from));
+    const to = placed.drawn.get(keyOf(mesh, e.to));
+    if (!from || !to) continue;
+    const points = placed.lines.get(e.id);
+    const list = between.get(pairOf(e)) ?? [];
     // The two directions lie on different sides of the line, seen from their own client.
-    list.forEach((d, i) => (d.offset = (i - (list.length - 1) / 2) * 30 * (d.from < d.to ? 1 : -1)));
+    const offset = (list.indexOf(e.id) - (list.length - 1) / 2) * 30 * (e.from < e.to ? 1 : -1);
+    const line = points ? lineAlong(points, from, to) : lineOf(from, to, offset);
+    mine.push({ id: keyOf(mesh, e.id), mesh, edge: e, from: from.id, to: to.id, lock: e.lock, weak: e.weak ?? false, width: widthOf(e), label: labelOf(e, label), marker: markerOf(e.findings), line, at: startOf(line.points) });
+  }
+  placeLocks(mine, [...placed.drawn.values()]);
+  for (const e of mine) out.edges.push(e);
+}
+
+/** Room that a lock takes, with its label, in pixels; of each cell of the drawing, what is there. */
+const lockRoom = 23;
+
+/** Gives each lock a place where no node and no other lock is, the worst first. Of very many, most lie on each other anyway. */
+function placeLocks(edges: readonly DrawnEdge[], nodes: readonly DrawnNode[]): void {
+  const cellOf = (v: number) => Math.floor(v / 160);
+  const standing = new Map<string, DrawnNode[]>();
+  for (const n of nodes) {
+    for (const x of new Set([cellOf(n.x - 90), cellOf(n.x + 90)])) {
+      for (const y of new Set([cellOf(n.y - 34), cellOf(n.y + 34)])) {
+        const key = `${x} ${y}`;
+        const list = standing.get(key);
+        if (list) list.push(n);
+        else standing.set(key, [n]);
+      }
+    }
+  }
+  const taken = new Map<string, Point[]>();
+  const free = (p: Point) =>
+    !(taken.get(`${cellOf(p.x)} ${cellOf(p.y)}`) ?? []).some((o) => Math.abs(o.x - p.x) < lockRoom && Math.abs(o.y - p.y) < lockRoom) &&
+    !(standing.get(`${cellOf(p.x)} ${cellOf(p.y)}`) ?? []).some((n) => Math.abs(n.x - p.x) < WIDTH / 2 + 9 && Math.abs(n.y - p.y) < HEIGHT / 2 + 9);
+  const rank = (e: DrawnEdge) => WORSE.indexOf(e.lock);
+  for (const e of [...edges].sort((a, b) => rank(a) - rank(b))) {
+    const places = lockPlaces(e.line);
+    const best = places[0] ?? endOf(e.line.points);
+    e.at = edges.length > 1200 ? best : (places.find(free) ?? best);
+    for (const x of new Set([cellOf(e.at.x - lockRoom), cellOf(e.at.x + lockRoom)])) {
+      for (const y of new Set([cellOf(e.at.y - lockRoom), cellOf(e.at.y + lockRoom)])) {
+        const key = `${x} ${y}`;
+        const list = taken.get(key);
+        if (list) list.push(e.at);
+        else taken.set(key, [e.at]);
+      }
+    }
   }
 }
 
@@ -219,10 +284,17 @@ export function labelOf(e: Edge, label: Label): string {
   }
 }
 
+/** What the ends of a picture's edges are called. */
+export function namer(p: Picture): (e: DrawnEdge) => [string, string] {
+  const at = new Map(p.nodes.map((n) => [n.id, { name: n.node.name, namespace: n.node.kind === "namespace" ? "" : (n.node.namespace ?? "") }]));
+  const none = { name: "", namespace: "" };
+  return (e) => endNames(at.get(e.from) ?? none, at.get(e.to) ?? none);
+}
+
 /** One sentence for those who hear the graph, and for the list beside it. */
-export function sentenceOf(d: DrawnEdge, name: (id: string) => string): string {
+export function sentenceOf(d: DrawnEdge, [from, to]: readonly [string, string]): string {
   const o = d.edge.observed;
-  const parts = [`${name(d.from)} to ${name(d.to)}${d.edge.port ? " port " + d.edge.port : ""}: ${d.lock}`];
+  const parts = [`${from} to ${to}${d.edge.port ? " port " + d.edge.port : ""}: ${d.lock}`];
   if (d.lock === "mixed" && o) parts.push(percent(o.mtls) + " mutual TLS");
   if (o && rateOf(o) > 0) parts.push(rate(rateOf(o)));
   if (d.marker) parts.push(d.marker);

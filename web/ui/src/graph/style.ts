@@ -1,7 +1,7 @@
 // Colours and shapes for Cytoscape, from the tokens of the page.
 import type { StylesheetJson } from "cytoscape";
 import type { Lock } from "../api/types";
-import { HEIGHT, WIDTH } from "./elements";
+import { HEIGHT, WIDTH } from "./paths";
 import { coloursOf } from "../shell/theme";
 
 const names = [
@@ -69,7 +69,7 @@ export function stylesheet(c: Colours, font: string, large: boolean, step = 0, c
         width: "data(w)", "target-arrow-shape": large ? "none" : "triangle", "arrow-scale": 0.85,
       },
     },
-    { selector: "edge.edge", style: { "curve-style": "unbundled-bezier", "control-point-weights": "data(cw)", "control-point-distances": "data(cd)", "edge-distances": "endpoints" } },
+    { selector: "edge.edge, edge.led", style: { "curve-style": "unbundled-bezier", "control-point-weights": "data(cw)", "control-point-distances": "data(cd)", "edge-distances": "endpoints" } },
     { selector: "edge.forward", style: { "source-endpoint": "50% 0%", "target-endpoint": "-50% 0%" } },
     { selector: "edge.back", style: { "source-endpoint": "-50% 0%", "target-endpoint": "50% 0%" } },
     { selector: "edge.round", style: { "source-endpoint": "50% 0%", "target-endpoint": "50% 0%" } },

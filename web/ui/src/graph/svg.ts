@@ -1,6 +1,7 @@
 // The picture as SVG, from the same parts as the canvas. Pure.
 import { LOCK_SHAPES } from "../ui/LockIcon";
-import { HEIGHT, lineOf, linesOf, lockPlace, middleOf, WIDTH, type Line } from "./elements";
+import { linesOf } from "./elements";
+import { curvesOf, endOf, HEIGHT, startOf, WIDTH, type Line, type Point } from "./paths";
 import { glyphOf, lockInk, MARKS, tagOf } from "./glyphs";
 import type { DrawnEdge, DrawnNode, Picture } from "./picture";
 import type { Shown } from "./shown";
@@ -32,7 +33,6 @@ export function svgOf(p: Picture, shown: Shown, c: Colours, words: Words): { tex
     `<text x="${pad}" y="${pad + 4}" font-size="13" fill="${c["--text-soft"]}">${escape(words.title)}</text>`,
     `<g transform="translate(${pad} ${pad + head})" stroke-linecap="round" stroke-linejoin="round" fill="none">`,
   ];
-  const at = new Map(p.nodes.map((x) => [x.id, x]));
   const alive = (id: string) => !shown.hidden.has(id);
   const fade = (id: string) => (shown.dim.has(id) ? ' opacity="0.15"' : "");
   for (const b of p.boxes) {
@@ -41,20 +41,15 @@ export function svgOf(p: Picture, shown: Shown, c: Colours, words: Words): { tex
     out.push(`<text x="${n(b.x + 10)}" y="${n(b.y + 18)}" font-size="12" font-weight="600" fill="${c["--text-faint"]}">${escape(b.name)}</text>`);
   }
   for (const l of p.links) {
-    const a = at.get(l.from);
-    const b = at.get(l.to);
-    if (!a || !b || !alive(l.id)) continue;
-    const { start, end } = lineOf(a, b);
-    out.push(`<line x1="${n(start.x)}" y1="${n(start.y)}" x2="${n(end.x)}" y2="${n(end.y)}" stroke="${l.lock ? c[`--lock-${l.lock}`] : c["--line-strong"]}" stroke-dasharray="1.5 4"${fade(l.id)}/>`);
+    if (!alive(l.id)) continue;
+    const d = l.led ? pathOf(l.line) : `M${at(startOf(l.line.points))}L${at(endOf(l.line.points))}`;
+    out.push(`<path d="${d}" stroke="${l.lock ? c[`--lock-${l.lock}`] : c["--line-strong"]}" stroke-dasharray="1.5 4"${fade(l.id)}/>`);
   }
   const tops: string[] = [];
   for (const e of p.edges) {
-    const a = at.get(e.from);
-    const b = at.get(e.to);
-    if (!a || !b || !alive(e.id)) continue;
-    const l = lineOf(a, b, e.offset);
-    out.push(`<g${fade(e.id)}>${stroke(e, l, c)}</g>`);
-    tops.push(`<g${fade(e.id)}>${badge(e, lockPlace(l), c)}</g>`);
+    if (!alive(e.id)) continue;
+    out.push(`<g${fade(e.id)}>${stroke(e, c)}</g>`);
+    tops.push(`<g${fade(e.id)}>${badge(e, e.at, c)}</g>`);
   }
   out.push(...tops);
   for (const x of p.nodes) if (alive(x.id)) out.push(`<g${fade(x.id)}>${node(x, c)}</g>`);
@@ -62,15 +57,21 @@ export function svgOf(p: Picture, shown: Shown, c: Colours, words: Words): { tex
   return { text: out.join("\n"), width, height };
 }
 
-function stroke(e: DrawnEdge, l: Line, c: Colours): string {
+const at = (p: Point) => `${n(p.x)} ${n(p.y)}`;
+
+/** A line in the words of SVG. */
+function pathOf(l: Line): string {
+  return `M${at(startOf(l.points))}${curvesOf(l).map(([, bend, to]) => `Q${at(bend)} ${at(to)}`).join("")}`;
+}
+
+function stroke(e: DrawnEdge, c: Colours): string {
   const colour = c[`--lock-${e.lock}`];
-  const m = middleOf(l);
-  const at = (p: { x: number; y: number }) => `${n(p.x)} ${n(p.y)}`;
-  const d = `M${at(l.start)}Q${at(l.first)} ${at(m)}Q${at(l.second)} ${at(l.end)}`;
+  const end = endOf(e.line.points);
+  const before = e.line.points[e.line.points.length - 2] ?? end;
   const dashes = e.weak ? WEAK_DASHES : DASHES[e.lock];
-  const angle = (Math.atan2(l.end.y - l.second.y, l.end.x - l.second.x) * 180) / Math.PI;
-  const tip = `<path d="M0 0l-8-4v8z" fill="${colour}" transform="translate(${at(l.end)}) rotate(${n(angle)})"/>`;
-  return `<path d="${d}" stroke="${colour}" stroke-width="${n(e.width)}"${dashes.length ? ` stroke-dasharray="${dashes.join(" ")}" stroke-linecap="butt"` : ""}/>${tip}`;
+  const angle = (Math.atan2(end.y - before.y, end.x - before.x) * 180) / Math.PI;
+  const tip = `<path d="M0 0l-8-4v8z" fill="${colour}" transform="translate(${at(end)}) rotate(${n(angle)})"/>`;
+  return `<path d="${pathOf(e.line)}" stroke="${colour}" stroke-width="${n(e.width)}"${dashes.length ? ` stroke-dasharray="${dashes.join(" ")}" stroke-linecap="butt"` : ""}/>${tip}`;
 }
 
 function badge(e: DrawnEdge, m: { x: number; y: number }, c: Colours): string {

@@ -15,4 +15,6 @@ it("names what IDs stand for", () => {
 it("names edges", () => {
   expect(edgeName({ from: "workload/shop/web.Deployment", to: "service/api.shop.svc.cluster.local", port: 8080 })).toBe("web → api:8080");
   expect(edgeName({ from: "workload/shop/web.Deployment", to: "egress/db", subset: "v2" })).toBe("web → db (v2)");
+  // Callers of one name in two namespaces read differently.
+  expect(edgeName({ from: "workload/bank/web.Deployment", to: "service/api.shop.svc.cluster.local", port: 8080 })).toBe("web.bank → api.shop:8080");
 });

@@ -29,7 +29,19 @@ export function named(id: string): Named {
 /** Nodes whose names are not in their IDs. */
 const NAMES: Readonly<Record<string, string>> = { "egress/passthroughcluster": "PassthroughCluster", "egress/blackholecluster": "BlackHoleCluster", "outside/unknown": "unknown callers" };
 
-/** "web → api:8080". */
+interface End {
+  name: string;
+  namespace: string;
+}
+
+/** What the ends of an edge are called: with their namespaces, "web.shop", where these differ. */
+export function endNames(from: End, to: End): [string, string] {
+  const differ = from.namespace !== "" && to.namespace !== "" && from.namespace !== to.namespace;
+  return differ ? [`${from.name}.${from.namespace}`, `${to.name}.${to.namespace}`] : [from.name, to.name];
+}
+
+/** "web → api:8080", or, between namespaces, "web.shop → api.bank:8080". */
 export function edgeName(e: { from: string; to: string; port?: number; subset?: string }): string {
-  return `${named(e.from).name} → ${named(e.to).name}${e.port ? ":" + e.port : ""}${e.subset ? ` (${e.subset})` : ""}`;
+  const [from, to] = endNames(named(e.from), named(e.to));
+  return `${from} → ${to}${e.port ? ":" + e.port : ""}${e.subset ? ` (${e.subset})` : ""}`;
 }
