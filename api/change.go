@@ -101,7 +101,9 @@ type FileEdit struct {
 // ChangeAnswer is what a change does, and whether it was made.
 type ChangeAnswer struct {
 	Head
-	Name    string `json:"name"`    // human name, by content; "" where there is nothing to do
+	// Name is a human name by content, "" where there is nothing to do. That of a dry run is the one that the change gets, unless
+	// another change takes it in between.
+	Name    string `json:"name"`
 	Applied bool   `json:"applied"` // false for a dry run, and where there is nothing to do
 	// Snapshot is the version that has the change; ask /v1/sync or follow the events for how far it is.
 	Snapshot string    `json:"snapshot,omitempty"`

@@ -166,6 +166,8 @@ type Wrote struct {
 	// What was done, in one line such as "require shop/api", so that the list of changes names it: "" leaves it to what the
 	// files say.
 	What string `json:"what,omitempty"`
+	// Name is a human name for the change, by its content; it gets another where that is taken, or is no such name.
+	Name string `json:"name,omitempty"`
 }
 
 // Reload is what came of looking at the manifests.
@@ -174,7 +176,10 @@ type Reload struct {
 	// Snapshot is the version that is in force at the control plane now.
 	Snapshot string `json:"snapshot"`
 	// Held says why it is not that of the manifests as they are now; "" where it is.
-	Held     string    `json:"held,omitempty"`
+	Held string `json:"held,omitempty"`
+	// Change is the name that what was just written has in the list of changes, if it changes a policy; "" where it was not
+	// named, or is held back.
+	Change   string    `json:"change,omitempty"`
 	Problems []Problem `json:"problems"`
 }
 

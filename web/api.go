@@ -252,12 +252,16 @@ func (a *API) reload(r *http.Request) (any, error) {
 	if len(wrote.Files) > 0 {
 		a.opt.Mesh.Expect(wrote.Files)
 	}
+	change := ""
 	if wrote.What != "" && len(wrote.Files)+len(wrote.Removed) > 0 {
-		a.announce(announcementOf(r, &wrote))
+		change = a.announce(announcementOf(r, &wrote))
 	}
 	out, err := a.opt.Mesh.Reload(r.Context())
 	if err != nil {
 		return nil, err
+	}
+	if out.Held == "" {
+		out.Change = change
 	}
 	return out, nil
 }

@@ -208,7 +208,10 @@ func (a *API) finish(r *http.Request, d *draft) (*api.ChangeAnswer, error) {
 
 // describe is the answer before anything is made.
 func (a *API) describe(d *draft) (*api.ChangeAnswer, error) {
-	out := &api.ChangeAnswer{Head: head(d.kind), Name: d.name, Impact: *d.impact, Notes: d.notes}
+	out := &api.ChangeAnswer{Head: head(d.kind), Impact: *d.impact, Notes: d.notes}
+	if d.name != "" {
+		out.Name = a.journal.next(d.name)
+	}
 	var withheld []string
 	out.Diffs, withheld = shownDiffs(d.edits, d.before, d.after)
 	for _, name := range withheld {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -141,7 +142,8 @@ func (e *entry) size() int {
 	return n
 }
 
-// announcement is a change that was just written: who did so. It waits for the mesh to take it.
+// announcement is a change that was just written: who did so. It waits for the mesh to take it. Its name, if it has one, is
+// kept for it.
 type announcement struct {
 	at                      time.Time
 	name                    string
@@ -238,6 +240,9 @@ func (j *journal) announce(a *announcement) (amended *entry, err error) {
 	if len(j.announced) >= maxAnnouncement {
 		j.announced = j.announced[1:]
 	}
+	if a.name != "" {
+		a.name = j.free(a.name)
+	}
 	j.announced = append(j.announced, a)
 	return nil, nil
 }
@@ -290,22 +295,39 @@ func (a *announcement) matches(files map[string][]byte) bool {
 	return true
 }
 
+// next is the name that a change gets whose content has this one: it, or where it is taken the first of a row that depends on
+// nothing else, so that a dry run can say it.
+func (j *journal) next(name string) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.free(name)
+}
+
+// free finds a name that no change has, and none that was announced. The caller holds mu.
+func (j *journal) free(name string) string {
+	taken := make(map[string]bool, len(j.list))
+	for _, e := range j.list {
+		taken[e.Name] = true
+	}
+	for _, a := range j.announced {
+		taken[a.name] = true
+	}
+	out := name
+	for n := 1; taken[out]; n++ {
+		out = mesh.HumanName3(fmt.Appendf(nil, "%s %d", name, n))
+	}
+	return out
+}
+
 // add names a change and writes it down: e is the journal's from then on, but for its name. A name is by content; where it is
 // taken, the change gets another.
 func (j *journal) add(e *entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	mark := e.Name
-	if mark == "" {
-		mark = mesh.HumanName([]byte(e.What + e.At.String()))
+	if e.Name == "" {
+		e.Name = mesh.HumanName([]byte(e.What + e.At.String()))
 	}
-	for n := 0; ; n++ {
-		if j.find(mark) == nil {
-			break
-		}
-		mark = mesh.HumanName3([]byte(e.What + e.At.String() + strings.Repeat("+", n)))
-	}
-	e.Name = mark
+	e.Name = j.free(e.Name)
 	if len(e.Impact.Effects) > maxEffects {
 		e.Impact.Effects = e.Impact.Effects[:maxEffects]
 	}
@@ -443,9 +465,15 @@ func line(s string, most int) string {
 	return string(out)
 }
 
+// humanName is what names of changes look like.
+var humanName = regexp.MustCompile(`^[a-z]{3,10}(-[a-z]{3,10}){1,2}$`)
+
 // announcementOf is that of a program which wrote files itself.
 func announcementOf(r *http.Request, wrote *api.Wrote) *announcement {
 	a := &announcement{at: time.Now(), what: line(wrote.What, 200), files: map[string]string{}}
+	if humanName.MatchString(wrote.Name) {
+		a.name = wrote.Name
+	}
 	a.who, a.user = caller(r)
 	for name, hash := range wrote.Files {
 		a.files[name] = hash

@@ -152,15 +152,18 @@ func (a *API) record(e *entry) {
 	a.events.add(api.Event{Type: eventChange, Change: e.Name, Snapshot: e.Snapshot})
 }
 
-// announce says who has just written files. Where the mesh was faster, the change gets its author now.
-func (a *API) announce(by *announcement) {
+// announce says who has just written files, and gives the name of the change, "" where it is not known yet. Where the mesh was
+// faster, the change gets its author now.
+func (a *API) announce(by *announcement) string {
 	amended, err := a.journal.announce(by)
 	if err != nil {
 		a.log.Error("the audit log cannot be written", "error", err)
 	}
-	if amended != nil {
-		a.events.add(api.Event{Type: eventChange, Change: amended.Name, Snapshot: amended.Snapshot})
+	if amended == nil {
+		return by.name
 	}
+	a.events.add(api.Event{Type: eventChange, Change: amended.Name, Snapshot: amended.Snapshot})
+	return amended.Name
 }
 
 // changesBetween finds the changes that led from one state to the next: those that were announced, and what somebody did

@@ -178,7 +178,7 @@ func (m *mtlsChange) run(ctx context.Context) error {
 			return err
 		}
 		if l.run != nil {
-			if m.enforced, err = l.run.enforced(ctx, begin, m.what(), edits, m.app.flags.timeout); err != nil {
+			if m.enforced, err = l.run.enforced(ctx, begin, wroteOf(m.what(), plan.Name, edits), m.app.flags.timeout); err != nil {
 				return err
 			}
 		}

@@ -67,6 +67,9 @@ type conflictSummary struct {
 
 func (m *mtlsChange) document(plan *change.Plan, edits []manifest.FileEdit) *changeDocument {
 	out := &changeDocument{Name: plan.Name, DryRun: m.dryRun, Objects: []changedObject{}, Enforced: m.enforced}
+	if m.enforced != nil && m.enforced.name != "" {
+		out.Name = m.enforced.name
+	}
 	for _, c := range plan.Changes {
 		out.Objects = append(out.Objects, changedObject{c.Op.String(), placeOf(c.Ref, c.Origin), c.Why})
 	}

@@ -202,18 +202,18 @@ type enforcement struct {
 	Total   int      `json:"total"`
 	Elapsed float64  `json:"elapsedMilliseconds"` // from before the first byte was written
 	Missing []string `json:"missing,omitempty"`
+	name    string   // of the change in the mesh's list of changes; "" where the mesh does not say it
 }
 
 // enforced lets the control plane look at what was written since begin, and waits until every sidecar has acknowledged it.
-// what says in a line what was done.
-func (m *runningMesh) enforced(ctx context.Context, begin time.Time, what string, edits []manifest.FileEdit, patience time.Duration) (*enforcement, error) {
+func (m *runningMesh) enforced(ctx context.Context, begin time.Time, wrote api.Wrote, patience time.Duration) (*enforcement, error) {
 	if patience <= 0 || patience > enforcePatience {
 		patience = enforcePatience
 	}
 	if who, err := user.Current(); err == nil {
 		m.plane.User = who.Username
 	}
-	r, err := m.plane.Reload(ctx, wroteOf(what, edits))
+	r, err := m.plane.Reload(ctx, wrote)
 	if err != nil {
 		return nil, m.unanswered(fmt.Errorf("the change is written, and not confirmed: %w", err))
 	}
@@ -224,21 +224,21 @@ func (m *runningMesh) enforced(ctx context.Context, begin time.Time, what string
 	if err != nil {
 		return nil, m.unanswered(fmt.Errorf("the change is written, and not confirmed: %w", err))
 	}
-	return &enforcement{s.InForce, s.Total, float64(time.Since(begin).Microseconds()) / 1000, s.Missing}, nil
+	return &enforcement{s.InForce, s.Total, float64(time.Since(begin).Microseconds()) / 1000, s.Missing, r.Change}, nil
 }
 
-// wroteOf tells the control plane that these files are whole, and what was done with them.
-func wroteOf(what string, edits []manifest.FileEdit) api.Wrote {
-	w := api.Wrote{Files: map[string]string{}, What: what}
+// wroteOf tells the control plane that these files are whole, what was done with them in a line, and the name of that.
+func wroteOf(what, name string, edits []manifest.FileEdit) api.Wrote {
+	w := api.Wrote{Files: map[string]string{}, What: what, Name: name}
 	for _, e := range edits {
-		name, err := filepath.Abs(e.Name)
+		path, err := filepath.Abs(e.Name)
 		switch {
 		case err != nil:
 		case e.After == nil:
-			w.Removed = append(w.Removed, name)
+			w.Removed = append(w.Removed, path)
 		default:
 			sum := sha256.Sum256(e.After)
-			w.Files[name] = hex.EncodeToString(sum[:])
+			w.Files[path] = hex.EncodeToString(sum[:])
 		}
 	}
 	return w
