@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/oarlock/oarlock/graph"
@@ -11,7 +14,11 @@ import (
 type graphFlags struct {
 	window time.Duration
 	theme  choice
+	expand []string
 }
+
+// expandAll is the word for every group of a large mesh.
+const expandAll = "all"
 
 func newGraphCommand(a *app) *cobra.Command {
 	f := &graphFlags{theme: choice{"light", []string{"light", "dark"}, "THEME"}}
@@ -20,8 +27,11 @@ func newGraphCommand(a *app) *cobra.Command {
 		Short: "The service graph as Graphviz, SVG, Mermaid or JSON",
 		Long: `The service graph: workloads, services, what is outside, and who calls whom (see
 edges). A running mesh draws what it saw; a lock that nobody has seen closed or
-open is grey. The SVG is laid out here and needs no other program.`,
+open is grey. The SVG is laid out here and needs no other program; of a mesh of
+more than 150 nodes it draws each namespace as one, and --expand opens some, or
+all.`,
 		Example: `  oarlock -f DIR graph -o svg > mesh.svg
+  oarlock -f DIR graph -o svg --expand shop,bank/web > shop.svg
   oarlock -f DIR graph | dot -Tpdf > mesh.pdf
   oarlock -f DIR graph -o mermaid`,
 		Args: atMost(0),
@@ -29,6 +39,7 @@ open is grey. The SVG is laid out here and needs no other program.`,
 	}
 	windowFlag(cmd, &f.window, time.Minute)
 	cmd.Flags().Var(&f.theme, "theme", "colours of the SVG: "+f.theme.list())
+	cmd.Flags().StringSliceVar(&f.expand, "expand", nil, "open this `GROUP` of a large mesh in the SVG: NAMESPACE, NAMESPACE/APP, or all; repeatable")
 	must(cmd.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(f.theme.words, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
@@ -46,10 +57,8 @@ func runGraph(a *app, cmd *cobra.Command, f *graphFlags) error {
 		return err
 	}
 	switch {
-	case format == "svg" && f.theme.value == "dark":
-		return v.g.WriteSVG(a.stdout, graph.Dark)
 	case format == "svg":
-		return v.g.WriteSVG(a.stdout, graph.Light)
+		return a.drawSVG(v.g, f)
 	case format == "mermaid":
 		return v.g.WriteMermaid(a.stdout)
 	case format == "json" && v.live != nil:
@@ -58,4 +67,26 @@ func runGraph(a *app, cmd *cobra.Command, f *graphFlags) error {
 		return v.g.WriteJSON(a.stdout)
 	}
 	return v.g.WriteDOT(a.stdout)
+}
+
+// drawSVG draws a graph, a large one with its groups as single nodes, as the dashboard does.
+func (a *app) drawSVG(g *graph.Graph, f *graphFlags) error {
+	for _, group := range f.expand {
+		namespace, _, _ := strings.Cut(group, "/")
+		if group != expandAll && g.Node("namespace/"+namespace) == nil {
+			return usage(fmt.Errorf("expand %s: there is no namespace %s", group, namespace), "")
+		}
+	}
+	drawn := g
+	if !slices.Contains(f.expand, expandAll) {
+		drawn = g.Collapse(f.expand...)
+	}
+	if n := len(drawn.Nodes); n < len(g.Nodes) {
+		a.note("%d nodes are drawn as %d: --expand NAMESPACE opens one, --expand all every one", len(g.Nodes), n)
+	}
+	theme := graph.Light
+	if f.theme.value == "dark" {
+		theme = graph.Dark
+	}
+	return drawn.WriteSVG(a.stdout, theme)
 }
