@@ -67,6 +67,9 @@ const (
 	connectTimeout = 10 * time.Second
 	// bufferSize is of a connection on which little is said.
 	bufferSize = 8 << 10
+	// window is how much the server may send unread. It is fixed, since a gRPC that looks for a better one sends a ping with
+	// every message, whose answer wakes the sidecar once more.
+	window = 1 << 20
 	// keepAliveTime is above the five minutes that servers of gRPC tolerate unasked.
 	keepAliveTime    = 6 * time.Minute
 	keepAliveTimeout = 20 * time.Second
@@ -197,11 +200,15 @@ func (c *Client) dialOptions() []grpc.DialOption {
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: connectTimeout}),
 		grpc.WithUserAgent("oarlock-proxy"),
 		grpc.WithReadBufferSize(bufferSize), grpc.WithWriteBufferSize(bufferSize),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		// Neither a resolver's service config nor a proxy from the environment may choose another server.
 		grpc.WithDisableServiceConfig(),
 		grpc.WithNoProxy(),
 	}
-	if o.Dial != nil && !strings.HasPrefix(o.Target, "unix:") {
+	if path, ok := strings.CutPrefix(o.Target, "unix:"); ok {
+		path = strings.TrimPrefix(path, "//")
+		out = append(out, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dialQuiet(ctx, path) }))
+	} else if o.Dial != nil {
 		out = append(out, grpc.WithContextDialer(o.Dial))
 	}
 	if o.TokenFile != "" || len(o.Headers) > 0 {
