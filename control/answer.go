@@ -42,7 +42,7 @@ func (p *Plane) Acknowledged() <-chan struct{} { return p.xds.Changed() }
 
 // Coverage implements web.Mesh.
 func (p *Plane) Coverage(version string) (api.Coverage, bool) {
-	nodes := p.nodes()
+	nodes := p.xds.InForce()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if version == "" {
@@ -54,17 +54,16 @@ func (p *Plane) Coverage(version string) (api.Coverage, bool) {
 
 // Have implements web.Mesh.
 func (p *Plane) Have(version string) (map[mesh.Ref]bool, bool) {
-	status := p.xds.Status()
+	nodes := p.xds.InForce()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if version == "" {
 		version = versionOf(p.published)
 	}
-	target, known := p.versions.order[version]
-	out := map[mesh.Ref]bool{}
-	for i := range status {
-		n := &status[i]
-		if at, ok := p.versions.order[n.InForce]; known && ok && at >= target && n.Connected {
+	_, known := p.versions.order[version]
+	out := make(map[mesh.Ref]bool, len(nodes))
+	for _, n := range nodes {
+		if p.versions.reached(n.Version, version) {
 			out[n.Pod] = true
 		}
 	}
@@ -165,7 +164,7 @@ func (p *Plane) Status() *api.Status {
 		out.Capture, out.CaptureWhy, out.Pods = p.running.Capture, p.running.CaptureWhy, pods(p.running)
 		all = slices.Concat(all, p.running.Problems)
 	}
-	out.Sync = p.coverage(nodes, versionOf(p.published))
+	out.Sync, _ = p.missing(nodes, versionOf(p.published))
 	out.Problems = web.Problems(all)
 	for _, u := range snap.Unenforced {
 		out.Unenforced = append(out.Unenforced, api.Unenforced{Object: web.Ref(u.Ref), Origin: web.Origin(u.Origin), Why: u.Why})

@@ -229,10 +229,10 @@ func TestChangesWhileDown(t *testing.T) {
 	r, _ := shopRig(t, nil)
 	edge := func(want bool) {
 		t.Helper()
-		g, err := r.client.Graph(t.Context(), api.GraphQuery{})
-		if err != nil || len(g.Edges) != 1 || (g.Edges[0].Changed != nil) != want {
-			t.Errorf("%+v: %v", g, err)
-		}
+		r.until(fmt.Sprintf("an edge of which it is %v that it changed", want), func() bool { // what was missed is looked at in the background
+			g, err := r.client.Graph(t.Context(), api.GraphQuery{})
+			return err == nil && len(g.Edges) == 1 && (g.Edges[0].Changed != nil) == want
+		})
 	}
 	edge(false)
 	kept := filepath.Join(r.opt.State, "manifests.json")
@@ -245,7 +245,9 @@ func TestChangesWhileDown(t *testing.T) {
 	r.source.set("/mesh/policy.yaml", policy("DISABLE"))
 	r.run()
 	edge(true)
-	if one := r.changes(1)[0]; one.Who != "files" || one.What != "edit PeerAuthentication shop/default" || one.Snapshot == "" || !one.Undo {
+	var one api.Change
+	r.until("change that knows its snapshot", func() bool { one = r.changes(1)[0]; return one.Snapshot != "" }) // there may be none yet
+	if one.Who != "files" || one.What != "edit PeerAuthentication shop/default" || !one.Undo {
 		t.Errorf("change %+v", one)
 	}
 	for _, early := range []bool{false, true} {

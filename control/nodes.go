@@ -102,17 +102,29 @@ func typeState(n *xds.NodeStatus, t xds.Type) string {
 	return "STALE"
 }
 
-// coverage counts the sidecars on which a version, or one after it, is in force. The caller holds mu.
-func (p *Plane) coverage(nodes []api.Node, version string) api.Coverage {
-	c, _ := p.missing(nodes, version)
+// coverage counts the sidecars on which a version, or one after it, is in force. It is asked for while they acknowledge. The
+// caller holds mu.
+func (p *Plane) coverage(nodes []xds.InForce, version string) api.Coverage {
+	c := api.Coverage{Total: len(nodes)}
+	connected := make(map[mesh.Ref]bool, len(nodes))
+	for _, n := range nodes {
+		connected[n.Pod] = true
+		if p.versions.reached(n.Version, version) {
+			c.InForce++
+		}
+	}
+	for _, pod := range p.expected() {
+		if !connected[pod] {
+			c.Total++
+		}
+	}
 	return c
 }
 
-// missing is coverage that names the others: "POD.NAMESPACE: why".
+// missing is the same as coverage, and names the others: "POD.NAMESPACE: why".
 func (p *Plane) missing(nodes []api.Node, version string) (api.Coverage, []string) {
 	var c api.Coverage
 	var out []string
-	target, known := p.versions.order[version]
 	connected := map[string]bool{}
 	for i := range nodes {
 		n := &nodes[i]
@@ -121,7 +133,7 @@ func (p *Plane) missing(nodes []api.Node, version string) (api.Coverage, []strin
 		}
 		connected[n.Namespace+"/"+n.Pod] = true
 		c.Total++
-		if at, ok := p.versions.order[n.Snapshot]; known && ok && at >= target {
+		if p.versions.reached(n.Snapshot, version) {
 			c.InForce++
 			continue
 		}

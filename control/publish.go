@@ -33,6 +33,13 @@ func (v *versions) add(version string, now time.Time) {
 	v.order[version], v.times[version] = v.next, now
 }
 
+// reached says whether one version is another, or was published after it.
+func (v *versions) reached(have, want string) bool {
+	at, ok := v.order[have]
+	target, known := v.order[want]
+	return ok && known && at >= target
+}
+
 // runs takes what runs now. Only watch calls it.
 func (p *Plane) runs(r *mesh.Running) {
 	p.mu.Lock()

@@ -257,7 +257,7 @@ func (t *Translator) inboundChain(l resolve.Listen, row chain) *listenerv3.Filte
 		if l.Port == 0 {
 			stat = inboundPassthroughCluster
 		}
-		c.Filters = append(c.Filters, t.manager(inward, "inbound_"+stat+";", "", t.inboundRoutes(l, to)))
+		c.Filters = append(c.Filters, t.inboundManager("inbound_"+stat+";", to, l))
 	} else {
 		c.Filters = append(c.Filters, t.forward(to, nil, true, target{cluster: to}))
 		if !t.legacy {
@@ -273,12 +273,32 @@ func (t *Translator) inboundChain(l resolve.Listen, row chain) *listenerv3.Filte
 	return c
 }
 
-// inboundRoutes lead every request to the application.
-func (t *Translator) inboundRoutes(l resolve.Listen, to string) *routev3.RouteConfiguration {
-	host := fmt.Sprintf("inbound|http|%d", l.Port)
+// managerKey is everything that the HTTP manager of an inbound chain comes from besides the settings of the mesh.
+type managerKey struct {
+	stat, to string
+	port     uint32
+}
+
+// inboundManager is the HTTP manager of a port. It knows nothing of TLS: the chains of a port share it, and a policy that
+// changes leaves it as it was.
+func (t *Translator) inboundManager(stat, to string, l resolve.Listen) *listenerv3.Filter {
+	k := managerKey{stat, to, l.Port}
 	if l.ServicePort != nil {
-		host = fmt.Sprintf("inbound|http|%d", l.ServicePort.Number)
+		k.port = l.ServicePort.Number
 	}
+	f := t.managers[k]
+	if f == nil {
+		if f = t.lastManagers[k]; f == nil {
+			f = t.manager(inward, stat, "", t.inboundRoutes(k.port, to))
+		}
+		t.managers[k] = f
+	}
+	return f
+}
+
+// inboundRoutes lead every request to the application.
+func (t *Translator) inboundRoutes(port uint32, to string) *routev3.RouteConfiguration {
+	host := fmt.Sprintf("inbound|http|%d", port)
 	r := &routev3.Route{
 		Name:  "default",
 		Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},

@@ -71,8 +71,24 @@ type Server struct {
 	seqs    map[string]uint64 // numbers of the last versions
 	streams map[*stream]struct{}
 	gone    map[string]NodeStatus // nodes that were here, by id
-	changed chan struct{}
+	changed chan struct{}         // nil while nobody listens
+	waiters map[*waiter]struct{}
 	names   nameSets
+}
+
+// waiter is a call of Wait. It is woken when it may have an end, not for each of a thousand nodes.
+type waiter struct {
+	seq  uint64
+	left int // nodes at most that it waits for, or fewer
+	wake chan struct{}
+}
+
+// poke lets the waiter count anew.
+func (w *waiter) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
 }
 
 // NewServer makes a Server that has no mesh yet: whoever connects waits for the first.
@@ -82,7 +98,7 @@ func NewServer(opt Options) *Server {
 	opt.FirstRequest = cmp.Or(opt.FirstRequest, DefaultFirstRequest)
 	s := &Server{
 		opt: opt, log: opt.Log, done: make(chan struct{}), seqs: map[string]uint64{},
-		streams: map[*stream]struct{}{}, gone: map[string]NodeStatus{}, changed: make(chan struct{}), names: nameSets{},
+		streams: map[*stream]struct{}{}, gone: map[string]NodeStatus{}, waiters: map[*waiter]struct{}{}, names: nameSets{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -188,14 +204,39 @@ func account(w *mesh.Workload) string {
 
 // tell wakes whoever waits for a change. The caller holds mu.
 func (s *Server) tell() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.tellListeners()
+	for w := range s.waiters {
+		w.poke()
+	}
+}
+
+// tellListeners closes what Changed gave. The caller holds mu.
+func (s *Server) tellListeners() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// tellTaken says that a node had one version in force and has a newer one now. The caller holds mu.
+func (s *Server) tellTaken(before, now uint64) {
+	s.tellListeners()
+	for w := range s.waiters {
+		if before < w.seq && now >= w.seq {
+			if w.left--; w.left <= 0 {
+				w.poke()
+			}
+		}
+	}
 }
 
 // Changed gives a channel that is closed when Status may be another.
 func (s *Server) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
 	return s.changed
 }
 
@@ -239,12 +280,39 @@ func (s *Server) Status() []NodeStatus {
 	return out
 }
 
+// InForce is what one node of the mesh has.
+type InForce struct {
+	Pod     mesh.Ref
+	Version string // the newest snapshot that is in force there, "" for none
+}
+
+// InForce lists the connected nodes of the mesh, in no order: what of Status is asked for while nodes acknowledge.
+func (s *Server) InForce() []InForce {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	newest := make(map[string]*stream, len(s.streams)) // by id, as in Status
+	for st := range s.streams {
+		if old := newest[st.id.text]; st.id.text != "" && (old == nil || old.since.Before(st.since)) {
+			newest[st.id.text] = st
+		}
+	}
+	out := make([]InForce, 0, len(newest))
+	for _, st := range newest {
+		if !st.pod.IsZero() {
+			out = append(out, InForce{st.pod, st.inForceVersion})
+		}
+	}
+	return out
+}
+
 // Wait waits until every connected node of the mesh has acknowledged what belongs to it in a snapshot version, or in a newer
 // one. A node to which nothing changed counts at once. It says how many have, of how many, and fails where ctx ends first, or
 // where all that are missing have refused.
 func (s *Server) Wait(ctx context.Context, version string) (acked, total int, err error) {
+	w := &waiter{wake: make(chan struct{}, 1)}
+	defer s.forget(w)
 	for {
-		acked, total, refused, ok, changed := s.count(version)
+		acked, total, refused, ok := s.count(version, w)
 		switch {
 		case ok && acked == total:
 			return acked, total, nil
@@ -252,7 +320,7 @@ func (s *Server) Wait(ctx context.Context, version string) (acked, total int, er
 			return acked, total, fmt.Errorf("wait for version %s: refused by %s", version, strings.Join(refused, "; "))
 		}
 		select {
-		case <-changed:
+		case <-w.wake:
 		case <-ctx.Done():
 			return acked, total, fmt.Errorf("wait for version %s: %w", version, ctx.Err())
 		case <-s.done:
@@ -261,7 +329,14 @@ func (s *Server) Wait(ctx context.Context, version string) (acked, total int, er
 	}
 }
 
-func (s *Server) count(version string) (acked, total int, refused []string, ok bool, changed <-chan struct{}) {
+func (s *Server) forget(w *waiter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiters, w)
+}
+
+// count says how far a version is, and has w woken when that may be the end.
+func (s *Server) count(version string, w *waiter) (acked, total int, refused []string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seq, ok := s.seqs[version]
@@ -278,7 +353,9 @@ func (s *Server) count(version string) (acked, total int, refused []string, ok b
 		}
 	}
 	slices.Sort(refused)
-	return acked, total, refused, ok, s.changed
+	w.seq, w.left = seq, total-acked-len(refused)
+	s.waiters[w] = struct{}{}
+	return acked, total, refused, ok
 }
 
 // StreamAggregatedResources serves the state of the world.

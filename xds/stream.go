@@ -189,13 +189,13 @@ func (st *stream) step() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if st.inForce < to.seq {
+	if before := st.inForce; before < to.seq {
 		st.inForce, st.inForceVersion = to.seq, to.version
 		// A newer aim with the same view is in force too: nobody wakes for it.
 		if st.aim.view == to.view && st.aim.known {
 			st.inForce, st.inForceVersion = st.aim.seq, st.aim.version
 		}
-		s.tell()
+		s.tellTaken(before, st.inForce)
 	}
 	return nil
 }

@@ -1,10 +1,13 @@
 package xds
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -36,10 +39,12 @@ type Translator struct {
 	hosts    map[hostKey]host
 	parts    map[string]*anypb.Any // what many resources have in them
 	inbound  map[string]inbound    // by everything that it comes from
-	settings string                // of the mesh, as far as inbound resources come from them
+	managers map[managerKey]*listenerv3.Filter
+	settings string // of the mesh, as far as inbound resources come from them
 
 	// What the last mesh had, taken over where it is asked for.
 	lastInbound  map[string]inbound
+	lastManagers map[managerKey]*listenerv3.Filter
 	lastClusters map[clusterKey]made
 	lastScopes   map[scopeKey]*scope
 }
@@ -64,6 +69,7 @@ func newTranslator(r *resolve.Resolver, last *Translator) *Translator {
 		hosts:    map[hostKey]host{},
 		parts:    map[string]*anypb.Any{},
 		inbound:  map[string]inbound{},
+		managers: map[managerKey]*listenerv3.Filter{},
 		settings: fmt.Sprint(r.Snapshot().Dialect, r.Snapshot().Config, r.PeerPrefixes()),
 	}
 	t.take(last)
@@ -120,7 +126,7 @@ func (t *Translator) take(last *Translator) {
 	if t.settings != last.settings {
 		return
 	}
-	t.parts, t.lastInbound = last.parts, last.inbound
+	t.parts, t.lastInbound, t.lastManagers = last.parts, last.inbound, last.managers
 	if same(t.snap.Services, last.snap.Services) && same(t.snap.Workloads, last.snap.Workloads) {
 		t.lastClusters, t.names = last.clusters, last.names
 		if same(t.snap.VirtualServices, last.snap.VirtualServices) && same(t.snap.Sidecars, last.snap.Sidecars) {
@@ -148,15 +154,7 @@ type inbound struct{ clusters, listeners *Set }
 // inboundOf makes it, or finds that of a workload whose ports are taken alike.
 func (t *Translator) inboundOf(w *mesh.Workload) inbound {
 	listens := t.r.Listens(w)
-	var b strings.Builder
-	for _, l := range listens {
-		fmt.Fprint(&b, l.Port, l.Mode, l.Policy, l.Protocol, l.Declared, l.OwnTLS)
-		if l.Service != nil {
-			fmt.Fprint(&b, l.Service.Hostname, l.Service.Ref, l.ServicePort.Number)
-		}
-		b.WriteByte(';')
-	}
-	key := b.String()
+	key := inboundKey(listens)
 	in, ok := t.inbound[key]
 	if !ok {
 		if in, ok = t.lastInbound[key]; !ok {
@@ -165,6 +163,30 @@ func (t *Translator) inboundOf(w *mesh.Workload) inbound {
 		t.inbound[key] = in
 	}
 	return in
+}
+
+// inboundKey is the same for ports that are taken alike.
+func inboundKey(listens []resolve.Listen) string {
+	var b []byte
+	text := func(s string) { b = append(append(b, s...), 0) }
+	number := func(n uint32) { b = binary.BigEndian.AppendUint32(b, n) }
+	ref := func(r mesh.Ref) { text(string(r.Kind)); text(r.Namespace); text(r.Name) }
+	truth := func(v bool) { b = strconv.AppendBool(b, v) }
+	for i := range listens {
+		l := &listens[i]
+		number(l.Port)
+		b = append(b, byte(l.Mode), byte(l.Protocol.Class))
+		ref(l.Policy)
+		text(l.Protocol.Name)
+		truth(l.Declared)
+		truth(l.OwnTLS)
+		if truth(l.Service != nil); l.Service != nil {
+			text(l.Service.Hostname)
+			ref(l.Service.Ref)
+			number(l.ServicePort.Number)
+		}
+	}
+	return string(b)
 }
 
 // scopeKey says which nodes see the same beyond themselves.
