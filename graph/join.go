@@ -67,6 +67,7 @@ type pair struct {
 type joined struct {
 	edges    map[edgeKey]*seen
 	unplaced float64 // a second, whose names are lost
+	nowhere  float64 // a second, that name no destination
 }
 
 // seen is what is known of an edge, by the workload that got it.
@@ -90,6 +91,7 @@ type joining struct {
 	speaks   map[string]bool // workloads that report as destinations
 	down     map[string]bool // nodes whose sidecar gives no answer
 	unplaced float64
+	nowhere  float64
 }
 
 // join puts an observation on edges. Per door, that is a service's port at one workload:
@@ -170,9 +172,12 @@ func (j *joining) portsOfSources(flows []metrics.Flow) map[unnamed][]portWeight 
 func (j *joining) add(f *metrics.Flow, ports map[unnamed][]portWeight) {
 	d := j.door(f)
 	from := j.caller(f, d)
-	lostName := f.Source.Workload == overflow && f.Source.Namespace == ""
-	if d.to == "" || lostName || f.Reporter == metrics.Source && from == "" {
-		j.unplaced += f.Requests + f.Connections + f.Failures
+	switch n := f.Requests + f.Connections + f.Failures; {
+	case nameless(f):
+		j.unplaced += n
+		return
+	case d.to == "" || f.Reporter == metrics.Source && from == "":
+		j.nowhere += n
 		return
 	}
 	if f.Reporter == metrics.Destination {
@@ -308,24 +313,37 @@ func attribute(unknown *tally, at metrics.Security, named []*report, knows metri
 // lost is what the source counted and the destination did not: requests that failed, and connections that went to a sidecar.
 func lost(r *report) float64 {
 	s, d := r.source.sum(), r.destination.sum()
-	n := max(0, min(s.requests-d.requests, s.errors-d.errors)) + max(0, s.connections-d.connections-r.bareConnections())
+	n := r.failedUnseen() + max(0, s.connections-d.connections-r.bareConnections())
 	if n < skew*(s.requests+s.connections) {
 		return 0
 	}
 	return n
 }
 
+// failedUnseen counts the requests that failed and that the destination does not know.
+func (r *report) failedUnseen() float64 {
+	s, d := r.source.sum(), r.destination.sum()
+	return max(0, min(s.requests-d.requests, s.errors-d.errors))
+}
+
+// attributeFailures gives the failed handshakes of nobody to the sources that lost something. Requests that failed count however
+// few of a source's they are: that both ends saw something fail is no matter of when they were scraped.
 func attributeFailures(unknown *report, named []*report) {
 	failed, all := unknown.destination.sum(), 0.0
-	for _, r := range named {
-		all += r.lost
+	claims := make([]float64, len(named))
+	for i, r := range named {
+		claims[i] = max(r.lost, r.failedUnseen())
+		all += claims[i]
 	}
 	if failed.failures == 0 || all == 0 {
 		return
 	}
 	part := min(1, retries*all/failed.failures)
-	for _, r := range named {
-		r.destination.at(0).takeFailures(failed, part*r.lost/all)
+	if 1-part < remainder {
+		part = 1
+	}
+	for i, r := range named {
+		r.destination.at(0).takeFailures(failed, part*claims[i]/all)
 	}
 	for _, t := range unknown.destination {
 		if t != nil {
@@ -336,7 +354,7 @@ func attributeFailures(unknown *report, named []*report) {
 
 // finish gives each edge its parts.
 func (j *joining) finish() *joined {
-	out := &joined{edges: make(map[edgeKey]*seen, len(j.reports)), unplaced: j.unplaced}
+	out := &joined{edges: make(map[edgeKey]*seen, len(j.reports)), unplaced: j.unplaced, nowhere: j.nowhere}
 	keys := make([]pair, 0, len(j.reports))
 	for k := range j.reports {
 		keys = append(keys, k)

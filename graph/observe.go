@@ -61,6 +61,10 @@ func (o *observing) run() {
 			o.findings = append(o.findings, Finding{FindingUnplaced, SeverityWarning,
 				rate(j.unplaced, "request") + " are on no edge, since a sidecar had more combinations of labels than it keeps"})
 		}
+		if j.nowhere > 0 {
+			o.findings = append(o.findings, Finding{FindingNowhere, SeverityNote,
+				rate(j.nowhere, "request") + " name no destination, as where a gateway has no route for them"})
+		}
 	}
 	proofs := newProofs(o.w.Proofs)
 	for _, key := range slices.SortedFunc(maps.Keys(o.edges), orderEdges) {

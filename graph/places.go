@@ -128,7 +128,7 @@ type door struct {
 func (p *places) door(f *metrics.Flow) door {
 	d := door{workload: p.peer(&f.Destination), port: uint32(f.Port)}
 	switch {
-	case f.Service.Host == overflow && f.Service.Namespace == "":
+	case nameless(f):
 		return door{}
 	case f.Service.Name == passthrough || f.Service.Name == blackHole:
 		if d.workload != "" {
@@ -143,6 +143,11 @@ func (p *places) door(f *metrics.Flow) door {
 		return door{}
 	}
 	return p.behind(d)
+}
+
+// nameless says whether a sidecar had no room for the names of a flow.
+func nameless(f *metrics.Flow) bool {
+	return f.Source.Workload == overflow && f.Source.Namespace == "" || f.Service.Host == overflow && f.Service.Namespace == ""
 }
 
 func (p *places) egress(host string) string {

@@ -105,6 +105,7 @@ const (
 	FindingStale            = "stale"             // the newest evidence is old
 	FindingUndeclared       = "undeclared"        // a workload was seen that no manifest declares
 	FindingUnplaced         = "unplaced"          // some traffic has lost its names
+	FindingNowhere          = "nowhere"           // some traffic names no destination
 )
 
 // The severities of findings.
