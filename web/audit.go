@@ -9,11 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 )
 
 // The audit log is a file of JSON lines, appended to and never changed. One that has grown to auditBytes is set aside under
-// its name with .1, .2 and so on, of which auditKept are kept.
+// its name with .1, .2 and so on, of which auditKept are kept. Where that cannot be done it goes on growing: no line is lost.
 const (
 	auditVersion = 1
 	auditBytes   = 8 << 20
@@ -46,20 +47,32 @@ type author struct {
 
 // auditLog is the file. Its user guards it.
 type auditLog struct {
-	path string
-	file *os.File
-	size int64
-	torn bool // the last line was not written whole
+	path   string
+	file   *os.File
+	size   int64
+	torn   bool // the last line was not written whole
+	limit  int64
+	rename func(from, to string) error
 }
+
+// The file that is next, and the oldest one while others take its place.
+const (
+	auditNext = ".next"
+	auditGone = ".gone"
+)
 
 // openAudit opens the file for appending; only its owner may read it. A last line that is torn, by a crash or a full disk,
 // is closed off so that the next one stands alone.
 func openAudit(path string) (*auditLog, error) {
+	l := &auditLog{path: path, limit: auditBytes, rename: os.Rename}
+	if err := l.recover(); err != nil {
+		return nil, fmt.Errorf("open audit log: %w", err)
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open audit log: %w", err)
 	}
-	l := &auditLog{path: path, file: f}
+	l.file = f
 	err = errors.Join(f.Chmod(0o600), l.mend())
 	if err != nil {
 		f.Close()
@@ -124,7 +137,8 @@ func readRecords(path string, take func(*record)) error {
 	}
 }
 
-// append writes a line and waits until it is on the disk.
+// append writes a line and waits until it is on the disk. An error that says "set audit log aside" is of that alone: the line is
+// written.
 func (l *auditLog) append(r *record) error {
 	r.Version = auditVersion
 	text, err := json.Marshal(r)
@@ -135,33 +149,86 @@ func (l *auditLog) append(r *record) error {
 	if l.torn {
 		text = append([]byte("\n"), text...)
 	}
-	if l.size > 0 && l.size+int64(len(text)) > auditBytes {
+	var grown error
+	if l.size > 0 && l.size+int64(len(text)) > l.limit {
 		if err := l.rotate(); err != nil {
-			return fmt.Errorf("set audit log aside: %w", err)
+			grown = fmt.Errorf("set audit log aside: it grows to %d bytes: %w", l.size+int64(len(text)), err)
 		}
 	}
 	n, err := l.file.Write(text)
 	l.size += int64(n)
 	l.torn = n > 0 && n < len(text) || l.torn && n == 0
 	if err = errors.Join(err, l.file.Sync()); err != nil {
-		return fmt.Errorf("write audit log: %w", err)
+		return errors.Join(fmt.Errorf("write audit log: %w", err), grown)
 	}
-	return nil
+	return grown
 }
 
-// rotate sets the file aside and begins another.
+// rotate sets the file aside and begins another, or leaves everything as it is. What is most likely to fail, a file where the
+// disk is full or the folder not ours, comes first.
 func (l *auditLog) rotate() error {
-	for n := auditKept - 1; n >= 0; n-- {
-		if err := os.Rename(l.aside(n), l.aside(n+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600)
+	next, err := os.OpenFile(l.path+auditNext, os.O_CREATE|os.O_TRUNC|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	err = l.file.Close()
-	l.file, l.size = f, 0
+	if err := l.shift(); err != nil {
+		return errors.Join(err, next.Close(), os.Remove(l.path+auditNext))
+	}
+	// The lines of the old file are synced, and its last use is over.
+	_ = l.file.Close()
+	l.file, l.size, l.torn = next, 0, false
+	return nil
+}
+
+// shift gives each file the name of the next older one, and the next file its own. The oldest is removed when all is done; where
+// something fails, what was done is taken back. A file that is missing between two ends the row, as it has left room.
+func (l *auditLog) shift() error {
+	type move struct{ from, to string }
+	moves := []move{}
+	for n := 0; ; n++ {
+		if _, err := os.Lstat(l.aside(n)); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return err
+		}
+		to := l.aside(n + 1)
+		if n == auditKept {
+			to = l.path + auditGone
+		}
+		moves = append(moves, move{l.aside(n), to})
+		if n == auditKept {
+			break
+		}
+	}
+	slices.Reverse(moves)
+	moves = append(moves, move{l.path + auditNext, l.path})
+	for i, m := range moves {
+		err := l.rename(m.from, m.to)
+		if err == nil {
+			continue
+		}
+		for _, done := range slices.Backward(moves[:i]) {
+			err = errors.Join(err, l.rename(done.to, done.from))
+		}
+		return err
+	}
+	_ = os.Remove(l.path + auditGone) // else the next time
+	return nil
+}
+
+// recover brings a rotation to an end in which the process was killed: the oldest file is needed where its place is empty.
+func (l *auditLog) recover() error {
+	err := ignoreMissing(os.Remove(l.path + auditNext))
+	if _, missing := os.Lstat(l.aside(auditKept)); missing == nil {
+		return errors.Join(err, ignoreMissing(os.Remove(l.path+auditGone)))
+	}
+	return errors.Join(err, ignoreMissing(l.rename(l.path+auditGone, l.aside(auditKept))))
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	return err
 }
 

@@ -386,14 +386,12 @@ func (j *journal) knows(name string, text []byte) bool {
 	return false
 }
 
-// before gives files as they were before the change; false where they are not as it left them, or its text was not kept.
+// before gives files as they were before the change; false where its text was not kept. Of a file in which something else was
+// changed since, that is gone too: it was no policy, or there is a change for it.
 func (e *entry) before(files []manifest.File) ([]manifest.File, bool) {
 	now := contents(files)
 	for i := range e.Diffs {
 		d := &e.Diffs[i]
-		if string(now[d.Name]) != d.After {
-			return nil, false
-		}
 		delete(now, d.Name)
 		if d.Before != "" {
 			now[d.Name] = []byte(d.Before)

@@ -13,8 +13,10 @@ import (
 
 // Bounds of what is remembered.
 const (
-	maxTracked = 20_000 // edges whose change is known
-	maxPast    = 4      // meshes before changes
+	maxTracked     = 20_000 // edges whose change is known
+	maxPast        = 100    // meshes before changes
+	maxPastObjects = 20_000 // workloads and services in all of them, but for the newest minPast
+	minPast        = 4
 )
 
 // tracker knows of each edge since when its verdict is as it is, and since when that is in force on both of its ends: what
@@ -27,6 +29,7 @@ type tracker struct {
 	changed  map[string]*turn
 	last     *resolve.Resolver // that of the manifests published last
 	past     []*past           // newest last
+	recalled bool              // some of past is from before this process: nobody has compared the declared edges
 }
 
 // past is a mesh as it was before a change. Edges that nobody declares are known from traffic alone, which may be seen later
@@ -34,8 +37,6 @@ type tracker struct {
 type past struct {
 	before *resolve.Resolver
 	turn   turn // of whatever changed with it; its ends are all sidecars
-	// recalled is from before this process: nobody has compared the declared edges.
-	recalled bool
 
 	workloads map[mesh.Ref]*mesh.Workload // of before; nil until somebody asks
 	services  map[string]*mesh.Service    // by node
@@ -88,6 +89,14 @@ func (t *tracker) published(n *Now) {
 			one.ends = ends(e, nodes, pods) // who is gone acknowledges nothing any more
 		}
 	}
+	if t.recalled && n.Published != nil {
+		t.recalled = false
+		for i := range g.Edges {
+			if e := &g.Edges[i]; e.Declared != nil {
+				t.find(e, nodes, pods, func(*turn) bool { return true })
+			}
+		}
+	}
 	t.remember(n, pods)
 	t.verdicts = fresh
 	t.forget(time.Now())
@@ -106,16 +115,37 @@ func (t *tracker) remember(n *Now, pods map[mesh.Ref][]mesh.Ref) {
 	}
 	if t.last != nil && t.last.Snapshot().Version != n.Taken.Version {
 		t.past = append(t.past, &past{before: t.last, turn: turn{version: n.version(), at: n.At, ends: all}})
-		t.past = t.past[max(0, len(t.past)-maxPast):]
+		t.past = t.past[len(t.past)-t.affordable():]
 	}
 	t.last = n.Declared()
 }
 
-// recall takes a mesh as it was before a change that an earlier process has seen; the newest comes first.
-func (t *tracker) recall(before *resolve.Resolver, at, since time.Time) {
+// affordable is how many of the past, the newest first, may be kept. The caller holds mu.
+func (t *tracker) affordable() int {
+	n, objects := 0, 0
+	for _, p := range slices.Backward(t.past) {
+		s := p.before.Snapshot()
+		objects += len(s.Workloads) + len(s.Services)
+		if n == maxPast || n >= minPast && objects > maxPastObjects {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// recall takes a mesh as it was before a change that an earlier process has seen; the newest comes first. It is false when no
+// older one is wanted.
+func (t *tracker) recall(before *resolve.Resolver, at, since time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.past = slices.Insert(t.past, 0, &past{before: before, turn: turn{at: at, since: since}, recalled: true})
+	t.past = slices.Insert(t.past, 0, &past{before: before, turn: turn{at: at, since: since}})
+	if t.affordable() < len(t.past) {
+		t.past = t.past[1:]
+		return false
+	}
+	t.recalled = true
+	return true
 }
 
 // met looks at the edges of a graph that are known from traffic alone, and says whether the verdict of one has changed
@@ -127,33 +157,38 @@ func (t *tracker) met(g *graph.Graph, n *Now, now time.Time, window time.Duratio
 		return false
 	}
 	nodes, pods := nodesOf(g), podsByOwner(n.resolver().Snapshot())
-	found, recalled := false, slices.ContainsFunc(t.past, func(p *past) bool { return p.recalled && p.turn.within(now, window) })
+	found := false
 	for i := range g.Edges {
 		e := &g.Edges[i]
-		if e.Declared == nil || e.Sources[0].Kind != graph.SourceTraffic && !recalled {
-			continue
-		}
-		was := e.Declared.Verdict
-		for _, p := range slices.Backward(t.past) {
-			if !p.turn.within(now, window) {
-				break
-			}
-			before, ok := p.verdict(e, nodes)
-			if !ok {
-				break
-			}
-			if sameWire(&before, &was) {
-				continue
-			}
-			id := e.ID()
-			if one := t.changed[id]; one == nil || one.at.Before(p.turn.at) {
-				t.changed[id] = &turn{version: p.turn.version, at: p.turn.at, since: p.turn.since, ends: ends(e, nodes, pods), met: true}
-				found = true
-			}
-			break
+		if e.Declared != nil && e.Sources[0].Kind == graph.SourceTraffic {
+			found = t.find(e, nodes, pods, func(one *turn) bool { return one.within(now, window) }) || found
 		}
 	}
 	return found
+}
+
+// find looks for the last change of an edge's verdict in the past, for as long as that counts, and says whether it was not
+// known. The caller holds mu.
+func (t *tracker) find(e *graph.Edge, nodes map[string]*graph.Node, pods map[mesh.Ref][]mesh.Ref, counts func(*turn) bool) bool {
+	for _, p := range slices.Backward(t.past) {
+		if !counts(&p.turn) {
+			return false
+		}
+		before, ok := p.verdict(e, nodes)
+		if !ok {
+			return false
+		}
+		if sameWire(&before, &e.Declared.Verdict) {
+			continue
+		}
+		id := e.ID()
+		if one := t.changed[id]; one != nil && !one.at.Before(p.turn.at) {
+			return false
+		}
+		t.changed[id] = &turn{version: p.turn.version, at: p.turn.at, since: p.turn.since, ends: ends(e, nodes, pods), met: true}
+		return true
+	}
+	return false
 }
 
 // verdict gives that of an edge before the change; false where its ends were not there.

@@ -24,6 +24,7 @@ const (
 	ackPause   = 10 * time.Millisecond  // between two counts of the sidecars
 	tickPause  = 500 * time.Millisecond // between two looks for a new picture
 	storeEvery = 5 * time.Second
+	recallTime = 5 * time.Second // for the meshes before changes that are in the journal
 	impactSlow = 2 * time.Second // how long the observations for the impact of somebody's edit may take
 )
 
@@ -122,11 +123,11 @@ func (a *API) compare(ctx context.Context, before, n *Now) {
 // recall tells the tracker of changes that were made before this process began, from the journal: what was seen before them
 // is in the store still.
 func (a *API) recall(n *Now) {
-	files := n.Files
-	list, _, _ := a.journal.page("", maxPast)
+	files, begun := n.Files, time.Now()
+	list, _, _ := a.journal.page("", changesKept)
 	for _, e := range list { // newest first
 		before, ok := e.before(files)
-		if !ok || time.Since(e.At) > mostWindow {
+		if !ok || begun.Sub(e.At) > mostWindow || time.Since(begun) > recallTime {
 			return
 		}
 		if len(e.Diffs) == 0 {
@@ -137,7 +138,9 @@ func (a *API) recall(n *Now) {
 		if since.IsZero() {
 			since = time.Now() // at the latest
 		}
-		a.tracker.recall(resolve.New(snap), e.At, since)
+		if !a.tracker.recall(resolve.New(snap), e.At, since) {
+			return
+		}
 		files = before
 	}
 }
@@ -146,7 +149,7 @@ func (a *API) recall(n *Now) {
 func (a *API) record(e *entry) {
 	what, who := e.What, e.Who // an author may come later, from another goroutine
 	if err := a.journal.add(e); err != nil {
-		a.log.Error("a change is not in the audit log", "change", e.Name, "what", what, "error", err)
+		a.log.Error("the audit log has a problem", "change", e.Name, "what", what, "error", err)
 	}
 	a.log.Info("mesh changed", "change", e.Name, "what", what, "who", who)
 	a.events.add(api.Event{Type: eventChange, Change: e.Name, Snapshot: e.Snapshot})

@@ -1,0 +1,147 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Files of the log are small here.
+const (
+	lineSize = 4 << 10
+	fileSize = 8 * lineSize
+)
+
+// small opens an audit log.
+func small(t *testing.T, path string) *journal {
+	t.Helper()
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.close() })
+	j.log.limit = fileSize
+	return j
+}
+
+// filled is an audit log of which every file is full, and what each line of it is called, oldest first.
+func filled(t *testing.T) (*journal, []string) {
+	t.Helper()
+	j := small(t, filepath.Join(t.TempDir(), "audit.jsonl"))
+	for i := 0; ; i++ {
+		if err := j.log.append(&record{Change: numbered(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(j.log.aside(auditKept)); err == nil && j.log.size > fileSize-lineSize {
+			return j, lines(t, j.log.path)
+		}
+	}
+}
+
+func numbered(i int) *entry {
+	e := entryOf(i, lineSize-700)
+	e.Name = fmt.Sprint(i)
+	return e
+}
+
+// lines reads the log as a control plane that begins would.
+func lines(t *testing.T, path string) []string {
+	t.Helper()
+	var out []string
+	if err := (&auditLog{path: path}).read(func(r *record) { out = append(out, r.Change.Name) }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestAuditLogThatCannotBeSetAside fails each step of a rotation: no file gets another name, no line is lost, what is written is
+// there, and the caller is told. When the trouble is over, the log is set aside, and of the oldest file alone is nothing left.
+func TestAuditLogThatCannotBeSetAside(t *testing.T) {
+	for step := range auditKept + 3 {
+		t.Run(fmt.Sprint("step ", step), func(t *testing.T) {
+			j, want := filled(t)
+			next, renamed := j.log.path+auditNext, 0
+			if step == 0 { // a disk without room for another file, or a folder that is not ours
+				if err := os.MkdirAll(filepath.Join(next, "x"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			j.log.rename = func(from, to string) error {
+				if renamed++; renamed == step {
+					return errors.New("no")
+				}
+				return os.Rename(from, to)
+			}
+			first := want[0]
+			for i := range 3 {
+				renamed = 0
+				if err := j.add(numbered(1000 + i)); err == nil || !strings.Contains(err.Error(), "set audit log aside") {
+					t.Errorf("error %v", err)
+				}
+				want = append(want, fmt.Sprint(1000+i))
+				if got := lines(t, j.log.path); !slices.Equal(got, want) {
+					t.Fatalf("%d lines %v, want %d %v", len(got), got, len(want), want)
+				}
+			}
+			files, _ := filepath.Glob(j.log.path + "*")
+			if len(files) != auditKept+1 && step > 0 || j.log.size < fileSize {
+				t.Errorf("files %v, the newest has %d bytes", files, j.log.size)
+			}
+			os.RemoveAll(next)
+			j.log.rename = os.Rename
+			if err := j.add(numbered(2000)); err != nil {
+				t.Error(err)
+			}
+			got := lines(t, j.log.path)
+			if lost := len(want) + 1 - len(got); lost < 1 || lost > fileSize/lineSize+1 || !slices.Equal(got, append(want, "2000")[lost:]) || got[0] == first {
+				t.Errorf("after it was set aside there are %v, of %v", got, want)
+			}
+			if st, err := os.Stat(j.log.path); err != nil || st.Size() > 2*lineSize || st.Mode().Perm() != 0o600 {
+				t.Errorf("the new file: %v %v", st, err)
+			}
+		})
+	}
+}
+
+// TestAuditLogKilledInRotation stops after each step as a process that is killed does: at the next start every line is there, but
+// for those of the oldest file once another has its place.
+func TestAuditLogKilledInRotation(t *testing.T) {
+	killed := errors.New("killed")
+	for step := 1; step <= auditKept+2; step++ {
+		t.Run(fmt.Sprint("step ", step), func(t *testing.T) {
+			j, want := filled(t)
+			n := 0
+			j.log.rename = func(from, to string) error {
+				if n++; n > step {
+					panic(killed)
+				}
+				return os.Rename(from, to)
+			}
+			func() {
+				defer func() { _ = recover() }()
+				_ = j.log.append(&record{Change: numbered(1000)})
+			}()
+			again := small(t, j.log.path)
+			got := lines(t, j.log.path)
+			if step > auditKept+1 { // it was not killed
+				want = append(want, "1000")
+			}
+			if lost := len(want) - len(got); lost < 0 || lost > fileSize/lineSize+1 || lost > 0 && step == 1 || !slices.Equal(got, want[lost:]) {
+				t.Errorf("%d of %d lines are left: %v", len(got), len(want), got)
+			}
+			for i := range 2 * fileSize / lineSize {
+				if err := again.add(numbered(3000 + i)); err != nil {
+					t.Error(err)
+				}
+			}
+			left, _ := filepath.Glob(j.log.path + "*")
+			if len(left) != auditKept+1 || slices.ContainsFunc(left, func(f string) bool { return strings.HasSuffix(f, auditNext) || strings.HasSuffix(f, auditGone) }) {
+				t.Errorf("files %v", left)
+			}
+		})
+	}
+}
