@@ -17,11 +17,19 @@ import (
 // maxScrapes is how many scrapes are answered at once: those of a scraper that has given up do not pile up.
 const maxScrapes = 4
 
-// Handler serves all series, as text or in OpenMetrics' form, as the caller likes. Of the scrapes on one handler a few are
-// answered at a time; more get 503.
+// Handler serves all series, as text or in OpenMetrics' form, as the caller likes; or with the query [OnlyFlows] those alone
+// that a [Flow] is made of. Of the scrapes on one handler a few are answered at a time; more get 503.
 func (r *Registry) Handler() http.Handler {
-	return promhttp.HandlerFor(r.prom, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError,
+	whole := promhttp.HandlerFor(r.prom, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError,
 		MaxRequestsInFlight: maxScrapes})
+	flows := r.flowsHandler()
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.RawQuery == OnlyFlows {
+			flows.ServeHTTP(w, req)
+			return
+		}
+		whole.ServeHTTP(w, req)
+	})
 }
 
 // Describe is of prometheus.Collector. It says nothing: which series there are depends on the traffic.
@@ -40,18 +48,7 @@ func (r *Registry) gather(c *collection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(time.Now())
-	for l, h := range r.http {
-		c.http(l, &h.series)
-	}
-	for l, h := range r.tcp {
-		c.tcp(l, &h.series)
-	}
-	for k, h := range r.known {
-		c.known(k, &h.series)
-	}
-	for f, s := range r.failures {
-		c.add("oarlock_handshake_failures_total", counter, s.count.Value(), f.values()...)
-	}
+	r.traffic(c)
 	for i, name := range kindNames {
 		c.add("oarlock_series_overflow_total", counter, r.overflow[i].Value(), name)
 	}
@@ -71,15 +68,33 @@ func (r *Registry) gather(c *collection) {
 		c.xds(r.xds())
 	}
 	r.svid.collect(c)
+	c.process(&r.lasting)
+}
+
+// traffic adds what flows are made of; the lock is held.
+func (r *Registry) traffic(c *collection) {
+	for l, h := range r.http {
+		c.http(l, &h.series)
+	}
+	for l, h := range r.tcp {
+		c.tcp(l, &h.series)
+	}
+	for k, h := range r.known {
+		c.known(k, &h.series)
+	}
+	for f, s := range r.failures {
+		c.add("oarlock_handshake_failures_total", counter, s.count.Value(), f.values()...)
+	}
 	c.add("istio_build", gauge, 1, "proxy", orUnknown(r.opt.IstioVersion))
 	c.add("oarlock_build_info", gauge, 1, orUnknown(r.opt.Version), runtime.Version())
-	c.process(&r.lasting)
+	c.started(&r.lasting)
 }
 
 // collection are the metrics of one scrape.
 type collection struct {
 	desc    map[string]*prometheus.Desc
 	metrics []prometheus.Metric
+	flows   bool // no more than a flow is made of
 }
 
 func (c *collection) add(name string, k kind, v uint64, labels ...string) {
@@ -107,6 +122,9 @@ func (c *collection) http(l Labels, s *httpSeries) {
 	values := append(l.values(), strconv.Itoa(l.Code), l.GRPCStatus)
 	c.add("istio_requests_total", counter, s.duration.count(), values...)
 	c.histogram("istio_request_duration_milliseconds", &s.duration, float64(time.Millisecond), values)
+	if c.flows {
+		return
+	}
 	c.histogram("istio_request_bytes", &s.request, 1, values)
 	c.histogram("istio_response_bytes", &s.response, 1, values)
 }
@@ -114,9 +132,11 @@ func (c *collection) http(l Labels, s *httpSeries) {
 func (c *collection) tcp(l Labels, s *tcpSeries) {
 	values := l.values()
 	c.add("istio_tcp_connections_opened_total", counter, s.opened.Value(), values...)
-	c.add("istio_tcp_connections_closed_total", counter, s.closed.Value(), values...)
 	c.add("istio_tcp_received_bytes_total", counter, s.received.Value(), values...)
 	c.add("istio_tcp_sent_bytes_total", counter, s.sent.Value(), values...)
+	if !c.flows {
+		c.add("istio_tcp_connections_closed_total", counter, s.closed.Value(), values...)
+	}
 }
 
 func (c *collection) known(k known, s *knownSeries) {

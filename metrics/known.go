@@ -168,9 +168,10 @@ func (r *Registry) sweep(now time.Time) {
 
 func (r *Registry) sweepRequests(now time.Time) {
 	for l, q := range r.requests {
-		if q.idle(now, r.opt.Idle) {
+		if r.idle(&q.use, now) {
 			q.gone.Store(true)
 			delete(r.requests, l)
+			r.version++
 			r.http.release(l.istio())
 			r.known.release(l.known())
 		}
@@ -179,9 +180,10 @@ func (r *Registry) sweepRequests(now time.Time) {
 
 func (r *Registry) sweepConnections(now time.Time) {
 	for l, c := range r.connections {
-		if c.idle(now, r.opt.Idle) && c.open.Load() == 0 {
+		if r.idle(&c.use, now) && c.open.Load() == 0 {
 			c.gone.Store(true)
 			delete(r.connections, l)
+			r.version++
 			r.tcp.release(l.istio())
 			r.known.release(l.known())
 		}
@@ -190,8 +192,9 @@ func (r *Registry) sweepConnections(now time.Time) {
 
 func (r *Registry) sweepFailures(now time.Time) {
 	for f, s := range r.failures {
-		if s.idle(now, r.opt.Idle) {
+		if r.idle(&s.use, now) {
 			delete(r.failures, f)
+			r.version++
 		}
 	}
 }

@@ -521,11 +521,15 @@ func BenchmarkScrape(b *testing.B) {
 }
 
 func BenchmarkScrapeIdle(b *testing.B) {
-	r := NewRegistry(api, Options{})
-	b.ReportAllocs()
-	for b.Loop() {
-		w := httptest.NewRecorder()
-		w.Body = nil
-		r.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	for name, query := range map[string]string{"all": "", "flows": "?" + OnlyFlows} {
+		b.Run(name, func(b *testing.B) {
+			h := NewRegistry(api, Options{}).Handler()
+			b.ReportAllocs()
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				w.Body = nil
+				h.ServeHTTP(w, httptest.NewRequest("GET", "/"+query, nil))
+			}
+		})
 	}
 }

@@ -42,19 +42,26 @@ type lasting struct {
 
 // proc adds what Linux says of the process; what cannot be read is left out.
 func (c *collection) proc(l *lasting) {
-	l.once.Do(l.read)
 	if n, ok := openFiles(); ok {
 		c.add("process_open_fds", gauge, n)
 	}
 	if l.fds > 0 {
 		c.add("process_max_fds", gauge, l.fds)
 	}
-	if l.start > 0 {
-		c.addFloat("process_start_time_seconds", gauge, l.start)
-	}
 	if f := processStat(); f != nil {
 		c.addFloat("process_cpu_seconds_total", counter, (f(14)+f(15))/ticks)
 		c.addFloat("process_resident_memory_bytes", gauge, f(24)*float64(os.Getpagesize()))
+	}
+}
+
+// started adds when the process began.
+func (c *collection) started(l *lasting) {
+	if runtime.GOOS != "linux" {
+		return
+	}
+	l.once.Do(l.read)
+	if l.start > 0 {
+		c.addFloat("process_start_time_seconds", gauge, l.start)
 	}
 }
 

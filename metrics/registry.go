@@ -41,11 +41,13 @@ type Registry struct {
 	downstreams map[string]*Downstream
 	upstreams   map[string]*Upstream
 	overflow    [kinds]Counter
+	version     uint64 // grows with what a sweep finds counted, and with each set of labels that comes or goes
 
 	xds     func() XDSStatus // nil: there is no control plane
 	svid    SVID
 	lasting lasting
 	prom    *prometheus.Registry
+	page    flowsPage
 	desc    map[string]*prometheus.Desc // by name of the series
 }
 
@@ -77,6 +79,8 @@ func NewRegistry(own Peer, opt Options) *Registry {
 	}
 	r.prom = prometheus.NewRegistry()
 	r.prom.MustRegister(r)
+	r.page.prom = prometheus.NewRegistry()
+	r.page.prom.MustRegister(flowsCollector{r})
 	return r
 }
 
@@ -111,19 +115,21 @@ type use struct {
 	seen time.Time // when the sweeper last found it used, under the registry's lock
 }
 
-// touch says that it is used. It seldom writes, so that processors do not wait for each other.
+// touch says that it is used: before something is counted, so that it is not dropped meanwhile, and after, so that a sweep
+// that saw the old value is not the last to find it used. It seldom writes, so that processors do not wait for each other.
 func (u *use) touch() {
 	if !u.used.Load() {
 		u.used.Store(true)
 	}
 }
 
-// idle is for the sweeper.
-func (u *use) idle(now time.Time, limit time.Duration) bool {
+// idle is for the sweeper; the registry's lock is held.
+func (r *Registry) idle(u *use, now time.Time) bool {
 	if u.used.Swap(false) {
 		u.seen = now
+		r.version++
 	}
-	return limit > 0 && now.Sub(u.seen) > limit
+	return r.opt.Idle > 0 && now.Sub(u.seen) > r.opt.Idle
 }
 
 // Request gives the series of some labels; the same labels give the same series as long as somebody counts on it. Past
@@ -158,6 +164,7 @@ func (r *Registry) addRequest(q *Request) {
 	q.http, q.known = r.http.hold(q.labels.istio()), r.known.hold(q.labels.known())
 	q.seen = time.Now()
 	r.requests[q.labels] = q
+	r.version++
 	q.gone.Store(false)
 }
 
@@ -190,6 +197,7 @@ func (q *Request) Observe(d time.Duration, requestBytes, responseBytes int64) {
 	q.http.request.observe(max(requestBytes, 0), sizeBounds)
 	q.http.response.observe(max(responseBytes, 0), sizeBounds)
 	q.known.requests.Inc()
+	q.touch()
 }
 
 // reviveRequest gives the series in place of one that was swept out while somebody held it: whatever took its place, or
@@ -233,6 +241,7 @@ func (r *Registry) addConnection(c *Connection) {
 	c.tcp, c.known = r.tcp.hold(c.labels.istio()), r.known.hold(c.labels.known())
 	c.seen = time.Now()
 	r.connections[c.labels] = c
+	r.version++
 	c.gone.Store(false)
 }
 
@@ -258,6 +267,7 @@ func (c *Connection) Open() *Connection {
 	c.touch()
 	c.tcp.opened.Inc()
 	c.known.connections.Inc()
+	c.touch()
 	return c
 }
 
@@ -270,10 +280,18 @@ func (c *Connection) Close() {
 }
 
 // Received counts bytes from the client.
-func (c *Connection) Received(n int64) { c.live().tcp.received.Add(uint64(max(n, 0))) }
+func (c *Connection) Received(n int64) {
+	c = c.live()
+	c.tcp.received.Add(uint64(max(n, 0)))
+	c.touch()
+}
 
 // Sent counts bytes to the client.
-func (c *Connection) Sent(n int64) { c.live().tcp.sent.Add(uint64(max(n, 0))) }
+func (c *Connection) Sent(n int64) {
+	c = c.live()
+	c.tcp.sent.Add(uint64(max(n, 0)))
+	c.touch()
+}
 
 func (c *Connection) live() *Connection {
 	if !c.gone.Load() {

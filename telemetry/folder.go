@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -215,8 +216,18 @@ const (
 	maxGenerations = foldRef / generations
 )
 
+// A scrape says of itself how long it took and how much there was, in series that nobody asks for: as many as an idle sidecar
+// has itself. They get this reference, which is not taken for a bucket's.
+const (
+	passedOver    = foldRef << 1
+	scrapesReport = "scrape_"
+)
+
 // Append is of storage.Appender. Buckets wait for the others of their histogram.
 func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v float64) (storage.SeriesRef, error) {
+	if ref == passedOver || ref == 0 && !a.folder.opt.KeepAll && strings.HasPrefix(ls.Get(labels.MetricName), scrapesReport) {
+		return passedOver, nil
+	}
 	if ref == 0 || ref&foldRef != 0 {
 		if given, s, ok := a.folder.folds.slot(ref, ls); ok {
 			if a.folding == nil {

@@ -20,6 +20,8 @@ import (
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
+
+	"github.com/oarlock/oarlock/metrics"
 )
 
 const (
@@ -63,6 +65,9 @@ func scrapeConfig(opt Options) string {
 	keep := ""
 	if !opt.KeepAll {
 		keep = "\n  metric_relabel_configs:\n  - {source_labels: [__name__], action: keep, regex: " + strconv.Quote(strings.Join(kept, "|")) + "}"
+		// Our sidecars send no more than that then, and the same bytes as long as nothing happens; Envoy passes it over.
+		name, value, _ := strings.Cut(metrics.OnlyFlows, "=")
+		keep += "\n  params: {" + name + ": [" + value + "]}"
 	}
 	interval := model.Duration(opt.Interval)
 	return fmt.Sprintf(`scrape_configs:
@@ -71,7 +76,8 @@ func scrapeConfig(opt Options) string {
   honor_timestamps: false
   scrape_interval: %s
   scrape_timeout: %s
-  scrape_protocols: [OpenMetricsText1.0.0, PrometheusText1.0.0, PrometheusText0.0.4]
+  scrape_protocols: [PrometheusText0.0.4]
+  enable_compression: false
   fallback_scrape_protocol: PrometheusText0.0.4
   metrics_path: %s
   follow_redirects: false
