@@ -16,7 +16,7 @@ import (
 func TestDocs(t *testing.T) {
 	t.Chdir(filepath.Join("..", ".."))
 	t.Setenv("XDG_STATE_HOME", t.TempDir()) // where no mesh runs
-	for _, pattern := range []string{"README.md", "docs/cli.md", "examples/*/README.md"} {
+	for _, pattern := range []string{"README.md", "docs/cli.md", "examples/README.md", "examples/*/README.md"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
