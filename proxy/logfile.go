@@ -53,10 +53,13 @@ type logFile struct {
 }
 
 const (
-	// logFlush is how long a line may wait for company.
+	// logFlush is how long a line may wait for company, and logBusy where the last lines that were written together came to
+	// logMany bytes: each write wakes threads of the runtime, for a millisecond all told.
 	logFlush = 20 * time.Millisecond
+	logBusy  = 10 * logFlush
+	logMany  = 8 << 10
 	// logWrite is how many bytes are written without waiting, logBound how many wait before lines are dropped.
-	logWrite = 64 << 10
+	logWrite = 256 << 10
 	logBound = 8 << 20
 )
 
@@ -139,12 +142,13 @@ func (f *logFile) append(format *accesslog.Format, r *accesslog.Record) {
 func (f *logFile) run() {
 	defer close(f.done)
 	var spare []byte
+	wait := logFlush
 	for stopping := false; !stopping; {
 		select {
 		case <-f.stop:
 			stopping = true
 		case <-f.wake:
-			stopping = f.gather()
+			stopping = f.gather(wait)
 		}
 		f.mu.Lock()
 		lines := f.lines
@@ -158,27 +162,34 @@ func (f *logFile) run() {
 		if n := f.dropped.Swap(0); n > 0 {
 			f.log.Error("access log is too slow", "path", f.path, "lines_lost", n)
 		}
-		if spare = lines; cap(spare) > 4*logWrite {
+		wait = logFlush
+		if len(lines) >= logMany {
+			wait = logBusy
+		}
+		if spare = lines; cap(spare) > 2*logWrite || cap(spare) > 8*logMany && len(lines) < logMany {
 			spare = nil
 		}
 	}
 }
 
 // gather waits for more lines, unless there are many; true where it shall stop.
-func (f *logFile) gather() bool {
-	f.mu.Lock()
-	many := len(f.lines) >= logWrite
-	f.mu.Unlock()
-	if many {
-		return false
-	}
-	t := time.NewTimer(logFlush)
+func (f *logFile) gather(wait time.Duration) bool {
+	t := time.NewTimer(wait)
 	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-f.wake:
-	case <-f.stop:
-		return true
+	for !f.many() {
+		select {
+		case <-t.C:
+			return false
+		case <-f.wake:
+		case <-f.stop:
+			return true
+		}
 	}
 	return false
+}
+
+func (f *logFile) many() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.lines) >= logWrite
 }

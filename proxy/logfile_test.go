@@ -65,13 +65,18 @@ func TestLogManyWriters(t *testing.T) {
 
 // A gate is a slow disk: Write waits until it is opened.
 type gate struct {
-	open chan struct{}
-	mu   sync.Mutex
-	got  bytes.Buffer
-	err  error
+	open  chan struct{}
+	began chan struct{} // gets a value at the first Write; nil where nobody asks
+	mu    sync.Mutex
+	got   bytes.Buffer
+	err   error
 }
 
 func (g *gate) Write(p []byte) (int, error) {
+	select {
+	case g.began <- struct{}{}:
+	default:
+	}
 	<-g.open
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -83,12 +88,13 @@ func (g *gate) Write(p []byte) (int, error) {
 
 // A disk that hangs costs lines, which are counted, and no writer waits for it.
 func TestLogSlowDisk(t *testing.T) {
-	disk := &gate{open: make(chan struct{})}
+	disk := &gate{open: make(chan struct{}), began: make(chan struct{}, 1)}
 	var said bytes.Buffer
 	p := New(Options{Stdout: disk, Log: slog.New(slog.NewTextHandler(&said, nil))})
 	logs := p.openLogs([]AccessLog{{Path: "/dev/stdout", Format: textFormat(t, "%UPSTREAM_CLUSTER%\n")}})
 	line := strings.Repeat("x", 64<<10-1)
 	logs.write(&accesslog.Record{UpstreamCluster: line})
+	<-disk.began
 	const lines = 2 * logBound / (64 << 10)
 	begin := time.Now()
 	for range lines {
@@ -143,6 +149,20 @@ func TestLogGathers(t *testing.T) {
 		if n := written(); n != 4+2+logWrite+1 {
 			t.Errorf("%d bytes after many lines", n)
 		}
+		have := 4 + 2 + logWrite + 1
+		line := func(wait time.Duration, what string) { // which is written after wait and not before
+			t.Helper()
+			logs.write(&accesslog.Record{UpstreamCluster: "d"})
+			time.Sleep(wait - logFlush/2)
+			early := written()
+			time.Sleep(logFlush)
+			if n := written(); early != have || n != have+2 {
+				t.Errorf("%s: %d bytes, then %d; want %d", what, early, n, have)
+			}
+			have += 2
+		}
+		line(logBusy, "after many lines")
+		line(logFlush, "after few")
 		p.Close()
 	})
 }
