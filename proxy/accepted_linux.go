@@ -68,7 +68,7 @@ func (s *acceptedConn) Close() error {
 	for {
 		n := s.use.Load()
 		if n < 0 {
-			return s.failed("close", net.ErrClosed)
+			return net.ErrClosed // bare: it is closed twice as a rule
 		}
 		if s.use.CompareAndSwap(n, n+fdClosed) {
 			if n == 0 {

@@ -21,9 +21,12 @@ type rawConn struct {
 	raw syscall.RawConn
 
 	in, out  rawCall
+	later    postponed
+	dry      bool                  // Read gives errNoMore
 	readOne  func(fd uintptr) bool // made once: a closure for each call would be garbage
 	waitOne  func(fd uintptr) bool
 	writeAll func(fd uintptr) bool
+	sendRead func(fd uintptr) bool
 	lookOne  func(fd uintptr)
 	seen     int16 // what poll said
 }
@@ -65,6 +68,12 @@ func (c *rawConn) NetConn() net.Conn { return c.tcpConn }
 func (c *rawConn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	if c.later.on {
+		return c.sendThenRead(p)
+	}
+	if c.dry {
+		return 0, errNoMore{}
 	}
 	c.in.p = p
 	err := c.raw.Read(c.readOne)
@@ -117,6 +126,18 @@ func (c *rawConn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if c.later.on {
+		if c.later.keep(p) {
+			return len(p), nil
+		}
+		if err := c.sendNow(); err != nil {
+			return 0, err
+		}
+	}
+	return c.write(p)
+}
+
+func (c *rawConn) write(p []byte) (int, error) {
 	c.out = rawCall{p: p}
 	err := c.raw.Write(c.writeAll)
 	c.out.p = nil

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oarlock/oarlock/meshtest"
 	"github.com/oarlock/oarlock/proxy"
 )
 
@@ -105,6 +107,59 @@ func TestStrayBytesAreNoResponse(t *testing.T) {
 				t.Errorf("the next request got %d %q", code, body)
 			}
 		})
+	}
+}
+
+// gathered is a connection whose writes go out together, at flush, once that was asked for.
+type gathered struct {
+	net.Conn
+	on   bool
+	kept []byte
+}
+
+func (g *gathered) Write(p []byte) (int, error) {
+	if !g.on {
+		return g.Conn.Write(p)
+	}
+	g.kept = append(g.kept, p...)
+	return len(p), nil
+}
+
+func (g *gathered) flush() {
+	g.Conn.Write(g.kept)
+	g.kept = nil
+}
+
+// The same beneath TLS, which reads more than one record at a time and keeps what nobody has asked for.
+func TestStrayRecordIsNoResponse(t *testing.T) {
+	authority := meshtest.NewCA(t, nil, 0)
+	to := acting(t, func(n int, c net.Conn) {
+		g := &gathered{Conn: c}
+		s := tls.Server(g, authority.ServerTLS())
+		if err := s.Handshake(); err != nil {
+			t.Error(err)
+		}
+		g.on = true
+		for in := bufio.NewReader(s); ; g.flush() {
+			r, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, r.Body)
+			fmt.Fprintf(s, "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n%d", n)
+			io.WriteString(s, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison")
+		}
+	})
+	at := freePort(t)
+	start(t, proxy.Options{}, &proxy.Config{
+		Listeners: []*proxy.Listener{{Name: "l", Address: at, Bind: true, Chains: []*proxy.FilterChain{{HTTP: &proxy.HTTPManager{Table: everywhere("c", nil)}}}}},
+		Clusters:  []*proxy.Cluster{static("c", to, &proxy.ClientTLS{})},
+	})
+	for n, request := range []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n" + strings.Repeat("x", 30000)} {
+		if code, body := ask(t, at, request); code != 200 || body != fmt.Sprint(n) {
+			t.Errorf("request %d got %d %q", n, code, body)
+		}
 	}
 }
 

@@ -85,7 +85,7 @@ func (x *exchange) connect() *failedTry {
 			break
 		}
 		// Looked at always: bytes that came after a response would be taken for the next one.
-		if usable(c.conn) {
+		if usable(c.conn) && (x.whole() || !c.stray()) {
 			x.up = c
 			c.uses++
 			return nil
@@ -93,6 +93,12 @@ func (x *exchange) connect() *failedTry {
 		c.close()
 	}
 	return x.obtain(kind)
+}
+
+// whole says whether the request goes out in one write, which can be postponed: then an answer that is there already shows
+// by itself.
+func (x *exchange) whole() bool {
+	return x.body.over() && (x.req.chunked || len(x.held) <= maxOut)
 }
 
 // repeatable says whether the request may be sent again without the upstream noticing: by its method, and because all of it
@@ -129,6 +135,9 @@ func (x *exchange) send() error {
 	x.out = out
 	if d := x.idleTime(); d > 0 {
 		x.up.writeBy(x.now, d)
+	}
+	if x.up.carried && x.up.beneath != nil && x.whole() {
+		x.up.beneath.postpone()
 	}
 	n, err := x.up.conn.Write(out)
 	x.wrote = n > 0
@@ -212,13 +221,26 @@ func (x *exchange) readResponseHead(sendErr error) *failedTry {
 			return protocolError()
 		}
 		if err != nil {
+			x.wrote = x.wrote && !x.up.beneath.unsent()
 			return x.lost(err, up.w > 0, sendErr)
+		}
+		if x.up.beneath.kept() {
+			return x.early()
 		}
 		if first {
 			x.now = time.Now()
 			first = false
 		}
 	}
+}
+
+// early is the failure of a connection that had an answer before the request was sent: TLS has held back what came behind the
+// last one, where nobody could see it.
+func (x *exchange) early() *failedTry {
+	x.wrote = false
+	fail := protocolError()
+	fail.stale = x.body.over()
+	return fail
 }
 
 // lost names the failure of a connection on which the response was waited for.

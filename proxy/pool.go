@@ -43,6 +43,7 @@ var alpnLists = [alpnKinds][]string{
 type upConn struct {
 	wire
 	up      *upstream
+	beneath *rawConn // nil where the connection has none
 	kind    alpnKind
 	uses    uint32
 	since   time.Time // of its last use
@@ -57,10 +58,22 @@ type upConn struct {
 func newUpConn(u *upstream, kind alpnKind) *upConn {
 	c := &upConn{up: u, kind: kind, host: u.remote.String(), local: u.local.String()}
 	c.init(u.conn)
+	c.beneath = rawBeneath(c.conn)
 	p := u.endpoint.workload
 	p.Principal = u.peerID
 	c.peer = &p
 	return c
+}
+
+// stray says whether TLS has kept something that came behind the last response, or an end.
+func (c *upConn) stray() bool {
+	if c.beneath == nil || c.probe == nil {
+		return false
+	}
+	c.beneath.dry = true
+	_, err := c.conn.Read(c.probe[:1])
+	c.beneath.dry = false
+	return err != (errNoMore{})
 }
 
 func (c *upConn) close() {
