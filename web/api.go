@@ -100,7 +100,7 @@ type answer func(r *http.Request) (any, error)
 func (a *API) handlers() (map[string]answer, map[string]http.HandlerFunc) {
 	m := a.opt.Mesh
 	return map[string]answer{
-			"GET /v1/status":       func(*http.Request) (any, error) { return m.Status(), nil },
+			"GET /v1/status":       func(*http.Request) (any, error) { return a.status(), nil },
 			"GET /v1/manifests":    func(*http.Request) (any, error) { return m.Manifests(), nil },
 			"GET /v1/ca":           func(*http.Request) (any, error) { return m.CA(), nil },
 			"POST /v1/ca/rotate":   a.rotate,

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,7 @@ const (
 	auditBytes   = 8 << 20
 	auditKept    = 4
 	maxAuditLine = 32 << 20
+	auditWaits   = 16 << 20 // bytes of lines that wait for room
 )
 
 // record is a line of the audit log: one of its parts is there.
@@ -53,6 +55,11 @@ type auditLog struct {
 	torn   bool // the last line was not written whole
 	limit  int64
 	rename func(from, to string) error
+
+	waiting [][]byte // lines that could not be written yet, oldest first
+	waits   int      // their bytes
+	lost    int      // lines for which there was no room here either
+	trouble error    // of the last attempt; nil where all is written
 }
 
 // The file that is next, and the oldest one while others take its place.
@@ -137,31 +144,85 @@ func readRecords(path string, take func(*record)) error {
 	}
 }
 
-// append writes a line and waits until it is on the disk. An error that says "set audit log aside" is of that alone: the line is
-// written.
+// append writes a line and waits until it is on the disk. A line that cannot be written waits for the next time. An error that says
+// "set audit log aside" is of that alone: the line is written.
 func (l *auditLog) append(r *record) error {
 	r.Version = auditVersion
 	text, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("write audit log: %w", err)
 	}
-	text = append(text, '\n')
-	if l.torn {
-		text = append([]byte("\n"), text...)
+	l.waiting = append(l.waiting, append(text, '\n'))
+	l.waits += len(text) + 1
+	for l.waits > auditWaits && len(l.waiting) > 1 {
+		l.lost++
+		l.drop()
 	}
+	return l.flush()
+}
+
+func (l *auditLog) drop() {
+	l.waits -= len(l.waiting[0])
+	l.waiting[0] = nil
+	l.waiting = l.waiting[1:]
+}
+
+// flush writes all lines that wait.
+func (l *auditLog) flush() error {
 	var grown error
-	if l.size > 0 && l.size+int64(len(text)) > l.limit {
-		if err := l.rotate(); err != nil {
-			grown = fmt.Errorf("set audit log aside: it grows to %d bytes: %w", l.size+int64(len(text)), err)
+	for len(l.waiting) > 0 {
+		if err := l.room(len(l.waiting[0])); err != nil {
+			grown = fmt.Errorf("set audit log aside: it grows to %d bytes: %w", l.size+int64(len(l.waiting[0])), err)
 		}
+		if l.trouble = l.write(l.waiting[0]); l.trouble != nil {
+			return errors.Join(fmt.Errorf("write audit log: %w", l.trouble), grown)
+		}
+		l.drop()
 	}
-	n, err := l.file.Write(text)
-	l.size += int64(n)
-	l.torn = n > 0 && n < len(text) || l.torn && n == 0
-	if err = errors.Join(err, l.file.Sync()); err != nil {
-		return errors.Join(fmt.Errorf("write audit log: %w", err), grown)
+	l.waiting = nil
+	if l.trouble = l.file.Sync(); l.trouble != nil {
+		return errors.Join(fmt.Errorf("write audit log: %w", l.trouble), grown)
 	}
 	return grown
+}
+
+// room sets the file aside where a line would make it too large.
+func (l *auditLog) room(line int) error {
+	if l.size == 0 || l.size+int64(line) <= l.limit {
+		return nil
+	}
+	return l.rotate()
+}
+
+// write writes a line whole, or takes back what there is of it.
+func (l *auditLog) write(line []byte) error {
+	if l.torn {
+		line = append([]byte("\n"), line...)
+	}
+	n, err := l.file.Write(line)
+	if err != nil && n > 0 && l.file.Truncate(l.size) == nil {
+		n = 0
+	}
+	l.size += int64(n)
+	l.torn = err != nil && (n > 0 || l.torn)
+	return err
+}
+
+// problem says what is not in the file; "" where everything is.
+func (l *auditLog) problem() string {
+	lost := ""
+	if l.lost > 0 {
+		lost = fmt.Sprintf("%d lines are lost; ", l.lost)
+	}
+	switch {
+	case len(l.waiting) > 0:
+		return fmt.Sprintf("write audit log: %s%d lines wait: %v", lost, len(l.waiting), l.trouble)
+	case l.trouble != nil:
+		return fmt.Sprintf("write audit log: %s%v", lost, l.trouble)
+	case l.lost > 0:
+		return "write audit log: " + strings.TrimSuffix(lost, "; ")
+	}
+	return ""
 }
 
 // rotate sets the file aside and begins another, or leaves everything as it is. What is most likely to fail, a file where the
@@ -232,4 +293,13 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-func (l *auditLog) close() error { return l.file.Close() }
+// close writes what waits, if it can be written now.
+func (l *auditLog) close() error {
+	var err error
+	if len(l.waiting) > 0 {
+		if err = l.flush(); err != nil {
+			err = fmt.Errorf("close audit log: %d lines are lost: %w", len(l.waiting), err)
+		}
+	}
+	return errors.Join(err, l.file.Close())
+}

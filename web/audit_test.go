@@ -125,6 +125,7 @@ func TestAuditLogKilledInRotation(t *testing.T) {
 				defer func() { _ = recover() }()
 				_ = j.log.append(&record{Change: numbered(1000)})
 			}()
+			j.log.waiting = nil // it is dead
 			again := small(t, j.log.path)
 			got := lines(t, j.log.path)
 			if step > auditKept+1 { // it was not killed
@@ -143,5 +144,74 @@ func TestAuditLogKilledInRotation(t *testing.T) {
 				t.Errorf("files %v", left)
 			}
 		})
+	}
+}
+
+// TestAuditLogOnAFullDisk: lines for which there is no room wait, in order, and are written when there is; status says so meanwhile.
+func TestAuditLogOnAFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no device that is always full: ", err)
+	}
+	defer full.Close()
+	j := small(t, filepath.Join(t.TempDir(), "audit.jsonl"))
+	j.log.limit = auditBytes
+	if err := j.add(numbered(0)); err != nil || j.problem() != "" {
+		t.Fatal(err, j.problem())
+	}
+	file := j.log.file
+	j.log.file = full
+	for i := 1; i <= 2; i++ {
+		if err := j.add(numbered(i)); err == nil || !strings.Contains(err.Error(), "no space left on device") {
+			t.Errorf("line %d: %v", i, err)
+		}
+	}
+	if j.retry() {
+		t.Error("a full disk takes lines")
+	}
+	if got := j.problem(); got != "write audit log: 2 lines wait: write /dev/full: no space left on device" {
+		t.Errorf("problem %q", got)
+	}
+	if got := lines(t, j.log.path); !slices.Equal(got, []string{"0"}) {
+		t.Errorf("lines %q", got)
+	}
+	j.log.file = file
+	if !j.retry() || j.retry() {
+		t.Error("lines wait though there is room")
+	}
+	if err := j.add(numbered(3)); err != nil || j.problem() != "" {
+		t.Error(err, j.problem())
+	}
+	if got := lines(t, j.log.path); !slices.Equal(got, []string{"0", "1", "2", "3"}) {
+		t.Errorf("lines %q", got)
+	}
+}
+
+// TestAuditLogKeepsABound: where the disk stays full, the oldest lines go, and that is said for good.
+func TestAuditLogKeepsABound(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no device that is always full: ", err)
+	}
+	defer full.Close()
+	j := small(t, filepath.Join(t.TempDir(), "audit.jsonl"))
+	file := j.log.file
+	j.log.file = full
+	for i := range 5 {
+		e := entryOf(i, 1)
+		e.Name, e.What = fmt.Sprint(i), strings.Repeat("x", auditWaits/4)
+		if err := j.log.append(&record{Change: e}); err == nil {
+			t.Fatal("a full disk takes lines")
+		}
+	}
+	if j.log.waits > auditWaits || len(j.log.waiting) != 3 {
+		t.Errorf("%d lines of %d bytes wait", len(j.log.waiting), j.log.waits)
+	}
+	j.log.file = file
+	if !j.retry() || j.problem() != "write audit log: 2 lines are lost" {
+		t.Errorf("problem %q", j.problem())
+	}
+	if got := lines(t, j.log.path); !slices.Equal(got, []string{"2", "3", "4"}) {
+		t.Errorf("lines %q", got)
 	}
 }

@@ -179,6 +179,23 @@ func (j *journal) close() error {
 	return j.log.close()
 }
 
+// retry writes what could not be written before, and says whether there was something and all of it is written now.
+func (j *journal) retry() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.log != nil && j.log.trouble != nil && j.log.flush() == nil
+}
+
+// problem says what is wrong with the audit log; "" is nothing.
+func (j *journal) problem() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.log == nil {
+		return ""
+	}
+	return j.log.problem()
+}
+
 // replay takes a line of the audit log.
 func (j *journal) replay(r *record) {
 	switch {

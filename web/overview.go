@@ -18,6 +18,15 @@ const (
 	changesShown = 5
 )
 
+// status is that of the mesh, with what troubles the audit log.
+func (a *API) status() *api.Status {
+	s := a.opt.Mesh.Status()
+	if text := a.journal.problem(); text != "" {
+		s.Problems = append(slices.Clip(s.Problems), api.Problem{Severity: "error", Message: text, Hint: "make room on the disk: what waits is written then"})
+	}
+	return s
+}
+
 // overview is GET /v1/overview.
 func (a *API) overview(r *http.Request) (any, error) {
 	window, err := windowOf(r)
@@ -28,7 +37,7 @@ func (a *API) overview(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	status := a.opt.Mesh.Status()
+	status := a.status()
 	out := &api.Overview{Head: head("Overview"), Mesh: a.opt.Name, Sync: status.Sync, Held: status.Held, Services: status.Services,
 		Trouble: p.shape.Trouble, Broken: broken(p), Problems: status.Problems, Unenforced: status.Unenforced, CA: status.CA,
 		Certificates: []api.Certificate{}, Store: a.store(r.Context())}

@@ -20,12 +20,13 @@ import (
 
 // Bounds of the work in the background.
 const (
-	tookKept   = 16                     // states that wait to be looked at
-	ackPause   = 10 * time.Millisecond  // between two counts of the sidecars
-	tickPause  = 500 * time.Millisecond // between two looks for a new picture
-	storeEvery = 5 * time.Second
-	recallTime = 5 * time.Second // for the meshes before changes that are in the journal
-	impactSlow = 2 * time.Second // how long the observations for the impact of somebody's edit may take
+	tookKept     = 16                     // states that wait to be looked at
+	ackPause     = 10 * time.Millisecond  // between two counts of the sidecars
+	tickPause    = 500 * time.Millisecond // between two looks for a new picture
+	storeEvery   = 5 * time.Second
+	journalEvery = 2 * time.Second // until lines that could not be written are tried again
+	recallTime   = 5 * time.Second // for the meshes before changes that are in the journal
+	impactSlow   = 2 * time.Second // how long the observations for the impact of somebody's edit may take
 )
 
 // queue has the states of the mesh that were not looked at yet, oldest first.
@@ -68,10 +69,27 @@ func (a *API) Run(ctx context.Context) {
 	wg.Go(func() { a.followTaken(ctx) })
 	wg.Go(func() { a.followSidecars(ctx) })
 	wg.Go(func() { a.followPicture(ctx) })
+	wg.Go(func() { a.followJournal(ctx) })
 	if a.opt.ProbeEvery > 0 {
 		wg.Go(func() { a.probeAll(ctx) })
 	}
 	wg.Wait()
+}
+
+// followJournal writes what the audit log had no room for.
+func (a *API) followJournal(ctx context.Context) {
+	tick := time.NewTicker(journalEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if a.journal.retry() {
+				a.log.Info("the audit log is written again")
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (a *API) followTaken(ctx context.Context) {
