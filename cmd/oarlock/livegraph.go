@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oarlock/oarlock/api"
@@ -196,7 +198,7 @@ func (s sightings) of(who map[mesh.Ref]bool, key sightKey) (*graph.Observed, *gr
 	return seen, proof
 }
 
-// plusSeen adds the rates of two edges. Shares count by the traffic that they are of.
+// plusSeen adds what was seen of two edges. Shares count by the traffic that they are of, and latencies of both there are none.
 func plusSeen(sum, o *graph.Observed) *graph.Observed {
 	if sum == nil {
 		one := *o
@@ -213,5 +215,47 @@ func plusSeen(sum, o *graph.Observed) *graph.Observed {
 	}
 	out.Requests, out.Connections = sum.Requests+o.Requests, sum.Connections+o.Connections
 	out.Errors, out.Failures, out.Lost = sum.Errors+o.Errors, sum.Failures+o.Failures, sum.Lost+o.Lost
+	out.Received, out.Sent = sum.Received+o.Received, sum.Sent+o.Sent
+	if o.Start.Before(out.Start) {
+		out.Start = o.Start
+	}
+	if o.Newest.After(out.Newest) {
+		out.Newest = o.Newest
+	}
+	if out.P50, out.P90, out.P99 = 0, 0, 0; sum.Requests == 0 || o.Requests == 0 {
+		out.P50, out.P90, out.P99 = sum.P50+o.P50, sum.P90+o.P90, sum.P99+o.P99 // one of them is none
+	}
+	out.Reporters, out.Protocol = both(sum.Reporters, o.Reporters), both(sum.Protocol, o.Protocol)
+	out.SourcePrincipals, out.DestinationPrincipals = union(sum.SourcePrincipals, o.SourcePrincipals), union(sum.DestinationPrincipals, o.DestinationPrincipals)
+	out.Policies, out.Causes = union(sum.Policies, o.Policies), plusCauses(sum.Causes, o.Causes)
 	return &out
+}
+
+// both joins words that stand with a plus between them.
+func both(x, y string) string {
+	return strings.Join(union(strings.Split(x, "+"), strings.Split(y, "+")), "+")
+}
+
+// union gives the words of two lists in order, without those that are empty.
+func union(x, y []string) []string {
+	all := slices.DeleteFunc(slices.Concat(x, y), func(s string) bool { return s == "" })
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// plusCauses adds rates, the most frequent first.
+func plusCauses(x, y []metrics.CauseRate) []metrics.CauseRate {
+	out := slices.Clone(x)
+	for _, c := range y {
+		i := slices.IndexFunc(out, func(o metrics.CauseRate) bool { return o.Cause == c.Cause })
+		if i < 0 {
+			out = append(out, c)
+			continue
+		}
+		out[i].Failures += c.Failures
+	}
+	slices.SortFunc(out, func(a, b metrics.CauseRate) int {
+		return cmp.Or(cmp.Compare(b.Failures, a.Failures), cmp.Compare(a.Cause, b.Cause))
+	})
+	return out
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oarlock/oarlock/graph"
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
 	"github.com/spf13/cobra"
@@ -25,7 +26,7 @@ type tlsCheck struct {
 	port    *mesh.Port    // nil: every port
 	only    string        // with --strict-compat: the service argument as typed; "" is every row
 
-	seen sightings         // with -o wide, of a running mesh
+	seen sightings         // of a running mesh, but for the plain table
 	who  map[mesh.Ref]bool // the class whose rows are printed, as sightings have it
 }
 
@@ -88,13 +89,13 @@ func (t *tlsCheck) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if t.format == "json" || t.format == "yaml" {
-		return t.printDocument(classes)
-	}
-	if t.format == "wide" {
+	if t.format != "table" {
 		if live := t.app.witnesses(cmd.Context(), t.mesh, time.Minute, ""); live != nil {
 			t.seen = sightingsOf(graphOf(live, t.mesh.snap.Dialect))
 		}
+	}
+	if t.format == "json" || t.format == "yaml" {
+		return t.printDocument(classes)
 	}
 	return t.printTables(classes)
 }
@@ -339,10 +340,15 @@ func (t *tlsCheck) cells(c resolve.Class, r checkRow) []string {
 	}
 	if t.format == "wide" {
 		cells = append(cells, t.mesh.why(c.Client, r.target, v), t.mesh.syncWord(c, r.target))
-		seen, proof := t.seen.of(t.who, sightKey{r.target.Service.Hostname, r.port.Number, r.target.Subset})
+		seen, proof := t.sighted(r)
 		cells = append(cells, observedWord(seen), provenWord(proof))
 	}
 	return cells
+}
+
+// sighted is what was seen and proven of a row.
+func (t *tlsCheck) sighted(r checkRow) (*graph.Observed, *graph.Proof) {
+	return t.seen.of(t.who, sightKey{r.target.Service.Hostname, r.port.Number, r.target.Subset})
 }
 
 // rule gives the DestinationRule at an index of a Verdict.

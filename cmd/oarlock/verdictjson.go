@@ -22,6 +22,27 @@ type checkHead struct {
 	Clients []classJSON `json:"clients"`
 }
 
+// checkItem is a row: the verdict, and of a running mesh what its clients did and what came of trying the port.
+type checkItem struct {
+	api.Verdict
+	Observed *api.Observed `json:"observed,omitempty"`
+	Proven   *api.Proven   `json:"proven,omitempty"`
+}
+
+// item gives a row of the clients in t.who.
+func (t *tlsCheck) item(c resolve.Client, r checkRow) checkItem {
+	out := checkItem{Verdict: t.mesh.verdictDocument(t.explain(c, r))}
+	seen, proof := t.sighted(r)
+	if seen != nil {
+		o := seen.JSON()
+		out.Observed = &o
+	}
+	if proof != nil {
+		out.Proven = proof.JSON()
+	}
+	return out
+}
+
 func (l *loaded) explanationDocument(x *resolve.Explanation) *api.Explanation {
 	out := web.Explanation(l.resolver, x)
 	out.Sync = l.syncDocument(x)
@@ -65,8 +86,9 @@ func (t *tlsCheck) printDocument(classes []resolve.Class) error {
 		return err
 	}
 	for _, c := range classes {
+		t.who = callers(c)
 		for _, r := range t.rows(c.Client) {
-			if err := out.add(l.verdictDocument(t.explain(c.Client, r))); err != nil {
+			if err := out.add(t.item(c.Client, r)); err != nil {
 				return err
 			}
 			found = found || t.app.fails(r.verdict.Status)
