@@ -3,12 +3,9 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/oarlock/oarlock/api"
 )
 
 // The transcript of managing modes without touching YAML, on the running mesh.
@@ -76,97 +73,4 @@ func TestModesAgainstCallers(t *testing.T) {
 			}
 		})
 	}
-}
-
-// What was observed on every edge of every example is what was declared.
-func TestEveryEdge(t *testing.T) {
-	for _, example := range []string{"bookinfo", "bookinfo-current", "backyards", "backyards-current", "foo-bar", "foo-bar-current", "foo-bar-strict-mesh", "challenges", "challenges-current"} {
-		t.Run(example, func(t *testing.T) {
-			m := up(t, example)
-			m.synced()
-			var list struct{ Items []edge }
-			out, _ := m.command("edges", "-A", "-o", "json").Output() // exit status 1: some are in conflict
-			if err := json.Unmarshal(out, &list); err != nil {
-				t.Fatalf("oarlock edges: %v\n%s", err, out)
-			}
-			judged := 0
-			for _, e := range list.Items {
-				if m.judge(t, e) {
-					judged++
-				}
-			}
-			if judged == 0 {
-				t.Errorf("of %d edges none could be judged", len(list.Items))
-			}
-		})
-	}
-}
-
-// An edge is one of an EdgeList.
-type edge struct {
-	From, To string
-	Port     uint32
-	Declared *struct {
-		Status, Server, ClientMode, Wire, Cause string
-	}
-	Weak bool
-}
-
-// ends gives the namespaces and names of an edge's ends, from IDs such as workload/NS/NAME.Kind and service/NAME.NS.svc.….
-func (e edge) ends() (fromNS, from, toNS, to string, ok bool) {
-	f, d := strings.Split(e.From, "/"), strings.Split(e.To, "/")
-	if len(f) != 3 || f[0] != "workload" || len(d) != 2 || d[0] != "service" {
-		return "", "", "", "", false
-	}
-	from, _, _ = strings.Cut(f[2], ".")
-	host := strings.SplitN(d[1], ".", 3)
-	if len(host) != 3 {
-		return "", "", "", "", false
-	}
-	return f[1], from, host[1], host[0], true
-}
-
-// judge waits until the traffic of an edge shows what was declared; false where the edge carries none that can be seen.
-func (m *liveMesh) judge(t *testing.T, e edge) bool {
-	t.Helper()
-	fromNS, from, toNS, to, ok := e.ends()
-	if !ok || e.Declared == nil || e.Weak {
-		return false
-	}
-	var source *api.Pod
-	for _, p := range m.status().Pods {
-		if p.Namespace == fromNS && (p.Name == from || p.Owner != nil && p.Owner.Name == from) {
-			source = &p
-		}
-	}
-	if source == nil || !source.Sidecar {
-		return false
-	}
-	works := e.Declared.Status == "OK" || e.Declared.Status == "AUTO"
-	want := map[string]string{"mTLS": "mutual_tls", "plaintext": "none"}[e.Declared.Wire]
-	if want == "" && works {
-		return false // TLS of the application's own, or what no sidecar sees
-	}
-	m.eventually(fmt.Sprintf("%s → %s:%d is %s (%s)", e.From, e.To, e.Port, e.Declared.Status, e.Declared.Wire), func() (string, bool) {
-		samples := m.scrape(*source)
-		known := map[string]string{"reporter": "source", "destination_service_name": to}
-		if works {
-			known["security"] = want
-		}
-		good := sum(samples, "istio_requests_total", map[string]string{"reporter": "source", "destination_service_name": to, "destination_service_namespace": toNS, "response_code": "200"}) +
-			sum(samples, "istio_tcp_connections_opened_total", map[string]string{"reporter": "source", "destination_service_name": to, "destination_service_namespace": toNS})
-		bad := sum(samples, "istio_requests_total", map[string]string{"reporter": "source", "destination_service_name": to, "destination_service_namespace": toNS, "response_code": "503"}) +
-			sum(samples, "oarlock_handshake_failures_total", map[string]string{"reporter": "source", "destination_service_name": to})
-		seen := sum(samples, "oarlock_requests_total", map[string]string{"destination_service": to + "." + toNS + ".svc.cluster.local", "security": want}) +
-			sum(samples, "oarlock_tcp_connections_opened_total", map[string]string{"destination_service": to + "." + toNS + ".svc.cluster.local", "security": want})
-		if good+bad == 0 { // an edge that is declared, and that nobody uses by himself
-			m.curl(*source, fmt.Sprintf("http://%s.%s:%d/health", to, toNS, e.Port))
-		}
-		text := fmt.Sprintf("good %v, bad %v, with %s %v", good, bad, want, seen)
-		if works {
-			return text, good > 0 && seen > 0
-		}
-		return text, bad > 0 && good == 0
-	})
-	return true
 }

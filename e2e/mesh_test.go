@@ -237,6 +237,8 @@ func (m *liveMesh) scrape(p api.Pod) []sample {
 				s.value = series.Counter.GetValue()
 			case series.Gauge != nil:
 				s.value = series.Gauge.GetValue()
+			case series.Untyped != nil:
+				s.value = series.Untyped.GetValue()
 			case series.Histogram != nil:
 				s.value = float64(series.Histogram.GetSampleCount())
 			}
