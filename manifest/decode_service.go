@@ -13,7 +13,8 @@ const exportToAnnotation = "networking.istio.io/exportTo"
 // service reads a Service but for its Hostname, which wants the cluster's domain.
 func (c *checker) service(o mesh.Object, v *value) any {
 	spec := v.get("spec")
-	s := &mesh.Service{Object: o, Selector: spec.labels("selector"), ExternalName: spec.str("externalName")}
+	s := &mesh.Service{Object: o, Selector: spec.labels("selector"), ExternalName: spec.str("externalName"),
+		PublishNotReady: spec.flag("publishNotReadyAddresses")}
 	s.ExportTo = append(s.ExportTo, strings.FieldsFunc(v.at("metadata", "annotations").str(exportToAnnotation), isSeparator)...)
 	switch {
 	case spec.str("type") == "ExternalName":

@@ -23,7 +23,13 @@ func (s *Snapshot) WithRunning(r *Running) *Snapshot {
 	}
 	out := *s
 	pods := runningPods(r.Pods)
-	out.Workloads = nil
+	out.Workloads, out.Unready = nil, nil
+	for i := range r.Pods {
+		if p := &r.Pods[i]; !p.Ready && p.runs() {
+			out.Unready = append(out.Unready, p.Workload.Ref)
+		}
+	}
+	slices.SortFunc(out.Unready, Ref.Compare)
 	for _, w := range s.Workloads {
 		if len(pods[w.Ref]) == 0 {
 			out.Workloads = append(out.Workloads, w)
@@ -39,7 +45,7 @@ func (s *Snapshot) WithRunning(r *Running) *Snapshot {
 	for i, service := range s.Services {
 		out.Services[i] = service.withRunning(pods, r.ServiceIPs[service.Ref])
 	}
-	out.Version = runningVersion(s.Version, out.Workloads, r.ServiceIPs)
+	out.Version = runningVersion(s.Version, &out, r.ServiceIPs)
 	return &out
 }
 
@@ -48,18 +54,21 @@ func runningPods(list []Pod) map[Ref][]*Workload {
 	out := map[Ref][]*Workload{}
 	for i := range list {
 		p := &list[i]
-		if p.Workload == nil || p.Phase == PhaseSucceeded || p.Phase == PhaseFailed {
+		if !p.runs() {
 			continue
 		}
-		w := *p.Workload
-		w.Unready = !p.Ready
-		of := w.Owner
+		of := p.Workload.Owner
 		if of.IsZero() {
-			of = w.Ref
+			of = p.Workload.Ref
 		}
-		out[of] = append(out[of], &w)
+		out[of] = append(out[of], p.Workload)
 	}
 	return out
+}
+
+// runs says whether the pod is one of the mesh: its containers have not ended.
+func (p *Pod) runs() bool {
+	return p.Workload != nil && p.Phase != PhaseSucceeded && p.Phase != PhaseFailed
 }
 
 // withRunning gives the service with an address, and with pods in place of the workloads that it is bound to.
@@ -81,13 +90,15 @@ func (s *Service) withRunning(pods map[Ref][]*Workload, ip string) *Service {
 	return &out
 }
 
-// runningVersion hashes the version of the manifests with all pods and addresses of services. Origins are no content.
-func runningVersion(version string, workloads []*Workload, ips map[Ref]string) string {
+// runningVersion hashes the version of the manifests with all pods, whether they are ready, and addresses of services.
+// Origins are no content.
+func runningVersion(version string, s *Snapshot, ips map[Ref]string) string {
 	h := sha256.New()
 	hashText(h, version)
-	for _, w := range workloads {
+	for _, w := range s.Workloads {
 		if w.Ref.Kind == KindPod {
 			hashContent(h, reflect.ValueOf(*w))
+			hashContent(h, reflect.ValueOf(s.Ready(w)))
 		}
 	}
 	for _, ref := range slices.SortedFunc(maps.Keys(ips), Ref.Compare) {

@@ -78,7 +78,7 @@ func running(t *testing.T, s *mesh.Snapshot) *mesh.Running {
 func describe(s *mesh.Snapshot) string {
 	var b strings.Builder
 	for _, w := range s.Workloads {
-		fmt.Fprintf(&b, "%s of %v %v unready %v\n", w.Ref, w.Owner, w.Addresses, w.Unready)
+		fmt.Fprintf(&b, "%s of %v %v unready %v\n", w.Ref, w.Owner, w.Addresses, !s.Ready(w))
 	}
 	for _, e := range s.Services {
 		fmt.Fprintf(&b, "%s %v", e.Hostname, e.Addresses)

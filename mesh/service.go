@@ -27,6 +27,7 @@ type Service struct {
 	ExternalName    string
 	Addresses       []string // cluster IPs, or the entry's addresses
 	SubjectAltNames []string // ServiceEntry subjectAltNames
+	PublishNotReady bool     // publishNotReadyAddresses: pods that are not ready are endpoints too
 	// Inline are endpoints written in the ServiceEntry or in EndpointSlices that match no other workload.
 	Inline []*Workload
 	// Bound are workloads that EndpointSlices name (by pod or address) where the Service has no selector.

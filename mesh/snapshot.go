@@ -1,6 +1,9 @@
 package mesh
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Snapshot is a whole mesh at one moment. It is immutable: whoever holds one may read it from any goroutine,
 // and nobody may write to it or to anything that it points to. The order of every slice is fixed and stated.
@@ -23,6 +26,10 @@ type Snapshot struct {
 	Secrets             []*Secret             // by namespace, name
 	Unenforced          []Unenforced          // by kind, namespace, name
 
+	// Unready are the pods that run, or begin to, and must get no traffic yet. It is apart from the workloads because it
+	// says nothing about what the mesh is, and changes all the time: no verdict depends on it.
+	Unready []Ref // by namespace, name
+
 	// Unknown counts the objects of kinds that Oarlock does not read, by "Kind.group".
 	Unknown map[string]int
 	// Documents is how many objects were read, unknown kinds included.
@@ -37,6 +44,12 @@ func (s *Snapshot) Namespace(name string) *Namespace {
 		}
 	}
 	return nil
+}
+
+// Ready says whether a workload may get traffic: it is not one of Unready.
+func (s *Snapshot) Ready(w *Workload) bool {
+	_, unready := slices.BinarySearchFunc(s.Unready, w.Ref, Ref.Compare)
+	return !unready
 }
 
 // Severity of a Problem.

@@ -47,9 +47,6 @@ type Workload struct {
 	// there, and no Sidecar limits what it sees.
 	Router bool
 
-	// Unready says that the pod runs and must get no traffic yet: its endpoints are left out.
-	Unready bool
-
 	Addresses []string          // pod IPs, or the address of an entry; empty for a template
 	Ports     []ContainerPort   // what the containers declare
 	PortMap   map[string]uint32 // of an entry: service port name to workload port

@@ -223,9 +223,10 @@ func (a *API) run(ctx context.Context, n *Now, t resolve.Target, from *mesh.Work
 
 // podBehind gives a pod of a service with its port, a ready one where there is one; nil where none runs.
 func podBehind(r *resolve.Resolver, t resolve.Target) (best *mesh.Workload, port uint32) {
+	snap := r.Snapshot()
 	for _, e := range r.Explain(resolve.Client{}, t).Endpoints {
 		for _, w := range e.Workloads {
-			if w.Ref.Kind == mesh.KindPod && len(w.Addresses) > 0 && e.Port != 0 && (best == nil || best.Unready && !w.Unready) {
+			if w.Ref.Kind == mesh.KindPod && len(w.Addresses) > 0 && e.Port != 0 && (best == nil || !snap.Ready(best) && snap.Ready(w)) {
 				best, port = w, e.Port
 			}
 		}

@@ -88,7 +88,7 @@ func BenchmarkMemory(b *testing.B) {
 }
 
 // BenchmarkPublish publishes to connected clients, from Set until everybody has acknowledged: one changed policy for one pod,
-// for a namespace, and for one pod with everything read again, as from a directory.
+// for a namespace, one pod that is not ready, and one changed policy with everything read again, as from a directory.
 func BenchmarkPublish(b *testing.B) {
 	for _, nodes := range []int{100, 1000} {
 		plain, one := city(nodes), city(nodes, strictOne())
@@ -101,6 +101,11 @@ func BenchmarkPublish(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("nodes=%d/namespace", nodes), func(b *testing.B) {
 			publish(b, plain, func(i int) *mesh.Snapshot { return []*mesh.Snapshot{ns, plain}[i%2] })
+		})
+		ready := *plain
+		ready.Version, ready.Unready = "one is not ready", []mesh.Ref{plain.Workloads[0].Ref}
+		b.Run(fmt.Sprintf("nodes=%d/ready", nodes), func(b *testing.B) {
+			publish(b, plain, func(i int) *mesh.Snapshot { return []*mesh.Snapshot{&ready, plain}[i%2] })
 		})
 		b.Run(fmt.Sprintf("nodes=%d/reread", nodes), func(b *testing.B) {
 			publish(b, plain, func(i int) *mesh.Snapshot {

@@ -97,7 +97,7 @@ func (t *Translator) make(c *cluster) made {
 	if m, ok := t.clusters[k]; ok {
 		return m
 	}
-	members := t.r.Members(c.service, c.port, c.Cluster)
+	members := t.serving(c)
 	m, ok := t.lastClusters[k]
 	if !ok || !slices.Equal(m.members, members) {
 		if ok && c.kind() == clusterv3.Cluster_EDS {
@@ -359,11 +359,18 @@ func services(s *mesh.Service) *structpb.Value {
 	}))}})
 }
 
-// assignment lists the endpoints of a cluster. All are in one locality; pods that have no address yet are left out.
+// serving are the members of a cluster that get its traffic.
+func (t *Translator) serving(c *cluster) []resolve.Member {
+	return slices.DeleteFunc(t.r.Members(c.service, c.port, c.Cluster), func(m resolve.Member) bool { return !c.service.PublishNotReady && !t.snap.Ready(m.Workload) })
+}
+
+// assignment lists the endpoints of a cluster: those that serve and have an address. All are in one locality. A service of
+// which none is ready has none, and is answered with 503 UH.
 func (t *Translator) assignment(c *cluster) *endpointv3.ClusterLoadAssignment {
 	out := &endpointv3.ClusterLoadAssignment{ClusterName: c.name}
 	var list []*endpointv3.LbEndpoint
-	for _, m := range t.r.Members(c.service, c.port, c.Cluster) {
+	members, serving := len(t.r.Members(c.service, c.port, c.Cluster)), t.serving(c)
+	for _, m := range serving {
 		for _, a := range m.Workload.Addresses {
 			list = append(list, endpoint(m, a))
 			if !c.service.Entry() {
@@ -371,7 +378,7 @@ func (t *Translator) assignment(c *cluster) *endpointv3.ClusterLoadAssignment {
 			}
 		}
 	}
-	if len(list) == 0 && c.kind() == clusterv3.Cluster_STRICT_DNS {
+	if len(list) == 0 && c.kind() == clusterv3.Cluster_STRICT_DNS && len(serving) == members {
 		list = append(list, &endpointv3.LbEndpoint{
 			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(
 				cmp.Or(c.service.ExternalName, c.service.Hostname), cmp.Or(c.port.TargetNumber, c.port.Number))}},

@@ -100,9 +100,10 @@ func (a *app) probeService(l *loaded, p *probe.Prober) error {
 
 // podBehind gives a pod of a service with its port, a ready one where there is one; nil where none runs.
 func podBehind(l *loaded, t resolve.Target) (best *mesh.Workload, port uint32) {
+	snap := l.resolver.Snapshot()
 	for _, e := range l.resolver.Explain(resolve.Client{}, t).Endpoints {
 		for _, w := range e.Workloads {
-			if w.Ref.Kind == mesh.KindPod && len(w.Addresses) > 0 && e.Port != 0 && (best == nil || best.Unready && !w.Unready) {
+			if w.Ref.Kind == mesh.KindPod && len(w.Addresses) > 0 && e.Port != 0 && (best == nil || !snap.Ready(best) && snap.Ready(w)) {
 				best, port = w, e.Port
 			}
 		}
