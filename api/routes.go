@@ -111,11 +111,14 @@ type TrendQuery struct {
 	Window                       time.Duration
 	Points                       int
 	Namespace, Service, Workload string // of the destination
+	// SourceNamespace and SourceWorkload are of the callers; "unknown" are those without a name.
+	SourceNamespace, SourceWorkload string
 }
 
 // Trend gives values over time.
 func (c *Client) Trend(ctx context.Context, t TrendQuery) (*TrendAnswer, error) {
-	q := values("window", duration(t.Window), "namespace", t.Namespace, "service", t.Service, "workload", t.Workload)
+	q := values("window", duration(t.Window), "namespace", t.Namespace, "service", t.Service, "workload", t.Workload,
+		"sourceNamespace", t.SourceNamespace, "sourceWorkload", t.SourceWorkload)
 	if t.Points != 0 {
 		q.Set("points", strconv.Itoa(t.Points))
 	}

@@ -81,7 +81,7 @@ type Trend struct {
 	Errors      []*float64  `json:"errors"`
 	Connections []*float64  `json:"connections"`
 	Failures    []*float64  `json:"failures"` // handshakes
-	MTLS        []*float64  `json:"mtls"`     // share, 0 to 1
+	MTLS        []*float64  `json:"mtls"`     // share of what got through, 0 to 1
 }
 
 // TrendAnswer is the answer of /v1/trend.

@@ -79,6 +79,9 @@ type TrendQuery struct {
 	Step time.Duration
 	// Namespace, Service (a host) and Workload (of Namespace) narrow it to a destination, together; "" is all.
 	Namespace, Service, Workload string
+	// SourceNamespace and SourceWorkload narrow it to a source besides, together: to one edge. A SourceWorkload of "unknown"
+	// are the callers without a name.
+	SourceNamespace, SourceWorkload string
 }
 
 // Trend is the answer: Times has the end of each step, and every other slice one value for each, NaN where nothing is known.
@@ -86,7 +89,8 @@ type Trend struct {
 	Times []time.Time
 	// Requests, Errors, Connections and Failures are rates per second.
 	Requests, Errors, Connections, Failures []float64
-	// MTLS is the share of requests and connections with mutual TLS, of those whose security is known, 0 to 1.
+	// MTLS is the share of requests and connections with mutual TLS, of those that got through and whose security is known, 0
+	// to 1.
 	MTLS []float64
 }
 

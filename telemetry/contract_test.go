@@ -178,6 +178,10 @@ func testFlows(t *testing.T, open func(t *testing.T, targets []Target) metrics.F
 		checkDetails(t, o)
 	})
 	t.Run("a trend has it too", func(t *testing.T) { testTrend(t, s) })
+	t.Run("a trend is of one edge, and of what got through", func(t *testing.T) {
+		trafficBeside(source, destination)
+		eventually(t, "the trends have it", func() error { return wrongTrends(t, s) })
+	})
 	t.Run("nothing is left when the window has passed", func(t *testing.T) {
 		eventually(t, "no flows", func() error {
 			if o := flows(t, s, w); len(o.Flows) > 0 {
@@ -238,6 +242,94 @@ func checkDetails(t *testing.T, o *metrics.Observation) {
 	}
 }
 
+// trafficBeside counts what other edges than that of the suite see: another caller of the same service, with and without a
+// certificate; calls that nothing answers, of which the source alone knows; and connections that are refused.
+func trafficBeside(source, destination *aSidecar) {
+	cron := web
+	cron.Workload, cron.Principal = "cron", "spiffe://cluster.local/ns/shop/sa/cron"
+	l := metrics.Labels{Reporter: metrics.Source, Source: cron, Destination: apiPeer, Service: apiService, Protocol: "http", Code: 200,
+		Security: metrics.SecurityMutualTLS, Policy: strict, Port: 8080}
+	count := func(s *aSidecar, n int) {
+		for range n {
+			s.Request(l).Observe(time.Millisecond, 1, 1)
+		}
+	}
+	count(source, 6) // as if the two had one sidecar: it is the labels that tell
+	l.Code = 500
+	count(source, 1)
+	l.Reporter = metrics.Destination
+	count(destination, 1)
+	l.Code = 200
+	count(destination, 6)
+	// The destination does not know whose plaintext it is.
+	l.Security, l.Destination.Principal, l.Source.Principal = metrics.SecurityNone, "", ""
+	l.Reporter = metrics.Source
+	count(source, 2)
+	l.Reporter, l.Source = metrics.Destination, metrics.Peer{}
+	count(destination, 2)
+
+	lost := metrics.Service{Host: "lost.shop.svc.cluster.local", Name: "lost", Namespace: "shop"}
+	l.Reporter, l.Source, l.Code, l.Service = metrics.Source, web, 503, lost
+	l.Destination = metrics.Peer{Workload: "lost", Namespace: "shop"}
+	count(source, 5)
+	l.Protocol, l.Code, l.Service.Host = "tcp", 0, "refused.shop.svc.cluster.local"
+	l.Destination.Workload = "refused"
+	for range 4 {
+		source.Connection(l).Open().Close()
+	}
+	destination.Failure(metrics.Failure{Reporter: metrics.Destination, Destination: l.Destination, Service: l.Service, Cause: metrics.CausePlaintextToTLS})
+	l.Destination.Workload, l.Service.Host = "taken", "taken.shop.svc.cluster.local"
+	source.Connection(l).Open().Close()
+}
+
+// wrongTrends tells what is wrong with the trends of what trafficBeside counts.
+func wrongTrends(t *testing.T, s metrics.Flows) error {
+	t.Helper()
+	for _, c := range []struct {
+		name                          string
+		of                            metrics.TrendQuery
+		requests, errors, connections float64
+		share                         float64 // of the points that have one
+	}{
+		{"one edge", metrics.TrendQuery{Service: apiService.Host, SourceNamespace: "shop", SourceWorkload: "cron"}, 9, 1, 0, 6.0 / 8},
+		{"callers without a name", metrics.TrendQuery{Service: apiService.Host, SourceWorkload: "unknown"}, 2, 0, 0, 0},
+		{"a caller that there is not", metrics.TrendQuery{Service: apiService.Host, SourceWorkload: "no" + `"such\`}, 0, 0, 0, math.NaN()},
+		{"the same in another namespace", metrics.TrendQuery{Service: apiService.Host, SourceNamespace: "other", SourceWorkload: "cron"}, 0, 0, 0, math.NaN()},
+		{"all that is lost", metrics.TrendQuery{Service: "lost.shop.svc.cluster.local"}, 5, 5, 0, math.NaN()},
+		{"a lost edge", metrics.TrendQuery{Namespace: "shop", Workload: "lost", SourceNamespace: "shop", SourceWorkload: "web"}, 5, 5, 0, math.NaN()},
+		{"connections that are refused", metrics.TrendQuery{Service: "refused.shop.svc.cluster.local"}, 0, 0, 4, math.NaN()},
+		{"connections that are not", metrics.TrendQuery{Service: "taken.shop.svc.cluster.local"}, 0, 0, 1, 0},
+	} {
+		c.of.Length, c.of.Step = 10*time.Second, time.Second
+		tr, err := s.Trend(t.Context(), c.of)
+		if err != nil {
+			return err
+		}
+		share := math.NaN()
+		for _, v := range tr.MTLS {
+			if !math.IsNaN(v) {
+				share = v
+			}
+		}
+		if r, e, n := summed(tr.Requests), summed(tr.Errors), summed(tr.Connections); r != c.requests || e != c.errors || n != c.connections ||
+			math.IsNaN(share) != math.IsNaN(c.share) || math.Abs(share-c.share) > 1e-9 {
+			return fmt.Errorf("%s: requests %v, errors %v, connections %v, share %v, want %v, %v, %v, %v: %+v", c.name, r, e, n, share,
+				c.requests, c.errors, c.connections, c.share, tr)
+		}
+	}
+	return nil
+}
+
+// summed sums up what is known, at a point a second.
+func summed(values []float64) (n float64) {
+	for _, v := range values {
+		if !math.IsNaN(v) {
+			n += v
+		}
+	}
+	return math.Round(n*1000) / 1000
+}
+
 func testTrend(t *testing.T, s metrics.Flows) {
 	tr, err := s.Trend(t.Context(), metrics.TrendQuery{Window: metrics.Window{Length: 20 * time.Second}, Step: time.Second, Namespace: "shop", Service: apiService.Host})
 	if err != nil {
@@ -246,16 +338,8 @@ func testTrend(t *testing.T, s metrics.Flows) {
 	if len(tr.Times) != 20 {
 		t.Errorf("%d points", len(tr.Times))
 	}
-	sum := func(values []float64) (n float64) {
-		for _, v := range values {
-			if !math.IsNaN(v) {
-				n += v
-			}
-		}
-		return math.Round(n * 1000)
-	}
-	if r, e, c, f := sum(tr.Requests), sum(tr.Errors), sum(tr.Connections), sum(tr.Failures); r != 16000 || e != 3000 || c != 2000 || f != 5000 {
-		t.Errorf("thousandths of requests %v, errors %v, connections %v, failures %v", r, e, c, f)
+	if r, e, c, f := summed(tr.Requests), summed(tr.Errors), summed(tr.Connections), summed(tr.Failures); r != 16 || e != 3 || c != 2 || f != 5 {
+		t.Errorf("requests %v, errors %v, connections %v, failures %v", r, e, c, f)
 	}
 	if !math.IsNaN(tr.Requests[0]) || math.IsNaN(tr.Requests[19]) {
 		t.Errorf("the first point should be before anybody looked, the last after: %v", tr.Requests)
@@ -272,7 +356,7 @@ func testTrend(t *testing.T, s metrics.Flows) {
 		t.Errorf("%d points with a share of mutual TLS: %v", shares, tr.MTLS)
 	}
 	none, err := s.Trend(t.Context(), metrics.TrendQuery{Window: metrics.Window{Length: 20 * time.Second}, Step: time.Second, Workload: `no"such\`})
-	if err != nil || sum(none.Requests) != 0 {
+	if err != nil || summed(none.Requests) != 0 {
 		t.Errorf("of another workload: %v, %v", none, err)
 	}
 }

@@ -22,7 +22,7 @@ func TestDocumentation(t *testing.T) {
 		s.grew(istioRequests, "", codeLabels), s.grew(ownRequests, "", ownLabels), s.grew(ownFailures, "", failureLabels),
 		s.quantile(0.99, ""), s.resets(istioRequests), s.restarts(), s.known(), s.young(), s.samples(istioRequests, []string{"10.0.0.7:15020"}),
 		s.samples(processStart, []string{"10.0.0.7:15020"}), s.down(false),
-		s.total(istioRequests, edgeLabels, selection(metrics.TrendQuery{Namespace: "shop"})),
+		s.total(istioRequests, edgeLabels, partOf(metrics.TrendQuery{Namespace: "shop"})),
 	} {
 		if !strings.Contains(page, strings.Join(strings.Fields(q), " ")) {
 			t.Errorf("docs/telemetry.md lacks\n%s", q)

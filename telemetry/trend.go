@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,53 +31,98 @@ func (s span) rise(counter, matcher string) string {
 		s.young() + ") or increase(" + counter + matcher + "[" + duration(s.window) + "]))"
 }
 
-// reported picks what destinations report, and of the rest what sources do. The two see the same at different times, so a
-// point with the one and a point with the other would count it twice: who reports goes by the end of the trend.
-func reported(counter, by, destination, source string, matchers []string) string {
-	return "(" + destination + " or (" + source + " unless on (" + by + ") " + counter + braces(append(matchers, fromDestination)) + " @ end()))"
-}
-
 const fromSource, fromDestination = `reporter="source"`, `reporter="destination"`
 
-// total asks for the sum over what the labels tell apart.
-func (s span) total(counter, by string, matchers []string) string {
-	side := func(reporter string) string {
-		return "sum by (" + by + ") (" + s.rise(counter, braces(append(matchers, reporter))) + ")"
-	}
-	return "sum(" + reported(counter, by, side(fromDestination), side(fromSource), matchers) + ")"
+// part is the part of the traffic that a trend is of.
+type part struct {
+	to, from []string // matchers
 }
 
-// secured asks for the sum by security: as destinations say, or as sources know.
-func (s span) secured(istio, own string, matchers []string) string {
-	seen := "sum by (" + edgeLabels + ", security) (label_replace(" + s.rise(istio, braces(append(matchers, fromDestination))) +
-		`, "security", "$1", "connection_security_policy", "(.*)"))`
-	known := "sum by (" + edgeLabels + ", security) (" + s.rise(own, braces(append(matchers, fromSource))) + ")"
-	return "sum by (security) " + reported(istio, edgeLabels, seen, known, matchers)
+func partOf(t metrics.TrendQuery) part {
+	return part{
+		to:   matchers("destination_workload_namespace", t.Namespace, "destination_service", t.Service, "destination_workload", t.Workload),
+		from: matchers("source_workload_namespace", t.SourceNamespace, "source_workload", t.SourceWorkload),
+	}
 }
+
+// matchers gives those of labels that have a value.
+func matchers(labelled ...string) (out []string) {
+	for i := 0; i < len(labelled); i += 2 {
+		if value := labelled[i+1]; value != "" {
+			out = append(out, labelled[i]+"="+quote(value))
+		}
+	}
+	return out
+}
+
+// by selects what one side reports, and what else there is to match.
+func (p part) by(reporter string, more ...string) string {
+	return "{" + strings.Join(slices.Concat(p.to, p.from, []string{reporter}, more), ", ") + "}"
+}
+
+// reported picks what one side reports, and of the rest what the other does. The two see the same at different times, so a
+// point with the one and a point with the other would count it twice: who reports goes by the end of the trend.
+//
+// Of many edges destinations come first: they know of all that reaches them, but not always from whom. Of one edge the
+// source does.
+func (p part) reported(labels string, destination, source report) string {
+	first, second := destination, source
+	if len(p.from) > 0 {
+		first, second = source, destination
+	}
+	return "(" + first.sum + " or (" + second.sum + " unless on (" + labels + ") " + first.series + " @ end()))"
+}
+
+// report is what one side reports: a sum, and the series that are there if it does.
+type report struct{ sum, series string }
+
+// total asks for the sum over what the labels tell apart.
+func (s span) total(counter, labels string, p part, more ...string) string {
+	side := func(reporter string) report {
+		only := p.by(reporter, more...)
+		return report{"sum by (" + labels + ") (" + s.rise(counter, only) + ")", counter + only}
+	}
+	return "sum(" + p.reported(labels, side(fromDestination), side(fromSource)) + ")"
+}
+
+const securityLabels = edgeLabels + ", security"
+
+// secured asks for the sum by security of what got through: as destinations say, or as sources know.
+func (s span) secured(istio, own string, p part) string {
+	seen := "sum by (" + securityLabels + ") (label_replace(" + s.rise(istio, p.by(fromDestination)) +
+		`, "security", "$1", "connection_security_policy", "(.*)"))`
+	known := s.throughConnections(own, p)
+	if istio == istioRequests {
+		known = s.throughRequests(own, p)
+	}
+	return "sum by (security) " + p.reported(edgeLabels, report{seen, istio + p.by(fromDestination)}, report{known, own + p.by(fromSource)})
+}
+
+// throughRequests asks sources for those that came back well. Whether they did is in Istio's series and their security in
+// ours; what tells the two kinds apart in Istio's is the name of the server, which only mutual TLS proves.
+func (s span) throughRequests(own string, p part) string {
+	return "(sum by (" + securityLabels + ") (label_replace(label_replace(" + s.rise(istioRequests, p.by(fromSource, wellDone...)) +
+		`, "security", "mutual_tls", "destination_principal", ".*"), "security", "none", "destination_principal", "|unknown")) and on (` +
+		securityLabels + ") sum by (" + securityLabels + ") (" + s.rise(own, p.by(fromSource)) + ") > 0)"
+}
+
+// throughConnections asks sources for theirs, where no destination's sidecar refused handshakes meanwhile.
+func (s span) throughConnections(own string, p part) string {
+	refused := part{to: p.to}.by(fromDestination)
+	return "(sum by (" + securityLabels + ") (" + s.rise(own, p.by(fromSource)) + ") unless on (" + failedLabels + ") sum by (" + failedLabels +
+		") (" + s.rise(ownFailures, refused) + ") > 0)"
+}
+
+// Requests that failed, by a code or by a status of gRPC, and those that did not.
+var (
+	wrongCode   = []string{`response_code=~"0|5.."`}
+	wrongStatus = []string{`response_code!~"0|5.."`, `grpc_response_status!~"|0|unknown"`}
+	wellDone    = []string{`response_code!~"0|5.."`, `grpc_response_status=~"|0|unknown"`}
+)
 
 // watched asks whether anything was scraped.
 func (s span) watched() string {
 	return "group(last_over_time(" + sidecars + "[" + duration(s.window) + "]))"
-}
-
-func braces(matchers []string) string {
-	if len(matchers) == 0 {
-		return ""
-	}
-	return "{" + strings.Join(matchers, ", ") + "}"
-}
-
-// selection gives the matchers of a question.
-func selection(t metrics.TrendQuery) []string {
-	var out []string
-	for _, m := range []struct{ label, value string }{
-		{"destination_workload_namespace", t.Namespace}, {"destination_service", t.Service}, {"destination_workload", t.Workload},
-	} {
-		if m.value != "" {
-			out = append(out, m.label+"="+quote(m.value))
-		}
-	}
-	return out[:len(out):len(out)]
 }
 
 // Trend is of [metrics.Flows]. A step is at least two intervals, and as long as it takes for 500 points.
@@ -100,8 +146,7 @@ func (q *questions) trend(ctx context.Context, t metrics.TrendQuery) (*metrics.T
 	}
 	at := points(t, interval)
 	s := newSpan(at.step, interval)
-	only := selection(t)
-	wrong := []string{`response_code=~"0|5.."`, `response_code!~"0|5..", grpc_response_status!~"|0|unknown"`}
+	only := partOf(t)
 	c := &curve{steps: at}
 	g, ctx := errgroup.WithContext(ctx)
 	ask := func(query string, into *[]float64) {
@@ -110,8 +155,8 @@ func (q *questions) trend(ctx context.Context, t metrics.TrendQuery) (*metrics.T
 	var watched, requests, code, status, connections, failed []float64
 	ask(s.watched(), &watched)
 	ask(s.total(istioRequests, edgeLabels, only), &requests)
-	ask(s.total(istioRequests, edgeLabels, append(only, wrong[0])), &code)
-	ask(s.total(istioRequests, edgeLabels, append(only, wrong[1])), &status)
+	ask(s.total(istioRequests, edgeLabels, only, wrongCode...), &code)
+	ask(s.total(istioRequests, edgeLabels, only, wrongStatus...), &status)
 	ask(s.total(istioConnections, edgeLabels, only), &connections)
 	ask(s.total(ownFailures, failedLabels, only), &failed)
 	var secured [2]map[string][]float64

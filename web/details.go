@@ -488,6 +488,8 @@ type trendKey struct {
 	window                       time.Duration
 	points                       int
 	namespace, service, workload string
+	// fromNamespace and fromWorkload are of the callers.
+	fromNamespace, fromWorkload string
 }
 
 // trendSeen is the answer, or why there is none.
@@ -506,7 +508,8 @@ func (a *API) trend(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen, err := a.lookTrend(r.Context(), trendKey{window, points, r.FormValue("namespace"), r.FormValue("service"), r.FormValue("workload")})
+	seen, err := a.lookTrend(r.Context(), trendKey{window, points, r.FormValue("namespace"), r.FormValue("service"), r.FormValue("workload"),
+		r.FormValue("sourceNamespace"), r.FormValue("sourceWorkload")})
 	if err != nil {
 		return nil, err
 	}
@@ -527,7 +530,8 @@ func (a *API) lookTrend(ctx context.Context, key trendKey) (*trendSeen, error) {
 		defer cancel()
 		step := key.window / time.Duration(key.points)
 		t, err := a.opt.Flows.Trend(ctx, metrics.TrendQuery{Window: metrics.Window{Length: key.window}, Step: step,
-			Namespace: key.namespace, Service: key.service, Workload: key.workload})
+			Namespace: key.namespace, Service: key.service, Workload: key.workload,
+			SourceNamespace: key.fromNamespace, SourceWorkload: key.fromWorkload})
 		if err != nil {
 			return &trendSeen{trouble: err.Error()}, nil
 		}
@@ -570,10 +574,25 @@ func trendShape(t *metrics.Trend) *api.Trend {
 	return out
 }
 
-// trendOfEdge is that of the traffic to the edge's server: the store tells no clients apart over time.
+// trendOfEdge is that of an edge's traffic, on whatever port: Istio's series name none. What comes from outside has callers
+// without a name.
 func trendOfEdge(p *picture, e *api.Edge, window time.Duration) *trendKey {
-	return trendOfNode(p.node(e.To), window)
+	key := trendOfNode(p.node(e.To), window)
+	from := p.node(e.From)
+	switch {
+	case key == nil:
+	case from.Kind == "workload":
+		key.fromNamespace, key.fromWorkload = from.Namespace, from.Name
+	case from.Kind == "outside":
+		key.fromWorkload = unnamed
+	default:
+		return nil
+	}
+	return key
 }
+
+// unnamed is a caller without a name, as series have it.
+const unnamed = "unknown"
 
 func trendOfNode(n *api.GraphNode, window time.Duration) *trendKey {
 	key := &trendKey{window: window, points: basePoints}

@@ -59,6 +59,8 @@ func Routes() []Route {
 		{Method: "GET", Path: "/v1/trend", Summary: "Requests, errors, handshake failures and the share of mutual TLS over time.", Query: []Param{window,
 			{Name: "namespace", Summary: "Only traffic to this namespace."}, {Name: "service", Summary: "Only traffic to this host."},
 			{Name: "workload", Summary: "Only traffic to this workload of the namespace."},
+			{Name: "sourceNamespace", Summary: "Only traffic from this namespace."},
+			{Name: "sourceWorkload", Summary: "Only traffic from this workload of it; unknown are callers without a name."},
 			{Name: "points", Summary: "How many points (2 to 500; default 60)."}}, Answer: of[api.TrendAnswer]()},
 		{Method: "GET", Path: "/v1/mtls", Summary: "The policies in force.", Query: []Param{resource}, Answer: of[api.Rules]()},
 		{Method: "POST", Path: "/v1/mtls", Summary: "Change the policy of a resource, or say what that would do.",

@@ -145,7 +145,9 @@ func (s *simulated) Trend(_ context.Context, q metrics.TrendQuery) (*metrics.Tre
 	calls := slices.DeleteFunc(s.calls(), func(c madeUp) bool {
 		f := &c.flow
 		return q.Namespace != "" && f.Destination.Namespace != q.Namespace || q.Service != "" && f.Service.Host != q.Service ||
-			q.Workload != "" && f.Destination.Workload != q.Workload
+			q.Workload != "" && f.Destination.Workload != q.Workload ||
+			q.SourceNamespace != "" && f.Source.Namespace != q.SourceNamespace ||
+			q.SourceWorkload != "" && cmp.Or(f.Source.Workload, "unknown") != q.SourceWorkload
 	})
 	out := &metrics.Trend{}
 	for at := end.Add(-q.Length); !at.After(end); at = at.Add(step) {

@@ -595,7 +595,7 @@ export interface components {
             diffs: components["schemas"]["Diff"][];
             impact: components["schemas"]["Impact"];
             kind: string;
-            /** @description human name, by content; "" where there is nothing to do */
+            /** @description Name is a human name by content, "" where there is nothing to do. That of a dry run is the one that the change gets, unless another change takes it in between. */
             name: string;
             notes?: components["schemas"]["Note"][];
             /** @description of the manifests with the change, that are not there without it */
@@ -1329,6 +1329,8 @@ export interface components {
         /** @description Reload is what came of looking at the manifests. */
         Reload: {
             apiVersion: string;
+            /** @description Change is the name that what was just written has in the list of changes, if it changes a policy; "" where it was not named, or is held back. */
+            change?: string;
             /** @description Held says why it is not that of the manifests as they are now; "" where it is. */
             held?: string;
             kind: string;
@@ -1508,7 +1510,7 @@ export interface components {
             errors: (number | null)[];
             /** @description handshakes */
             failures: (number | null)[];
-            /** @description share, 0 to 1 */
+            /** @description share of what got through, 0 to 1 */
             mtls: (number | null)[];
             /** @description per second, like all but MTLS */
             requests: (number | null)[];
@@ -1522,7 +1524,7 @@ export interface components {
             /** @description handshakes */
             failures: (number | null)[];
             kind: string;
-            /** @description share, 0 to 1 */
+            /** @description share of what got through, 0 to 1 */
             mtls: (number | null)[];
             /** @description per second, like all but MTLS */
             requests: (number | null)[];
@@ -1558,6 +1560,8 @@ export interface components {
             files?: {
                 [key: string]: string;
             };
+            /** @description Name is a human name for the change, by its content; it gets another where that is taken, or is no such name. */
+            name?: string;
             /** @description Removed are files that were removed, by absolute path. */
             removed?: string[];
             /** @description What was done, in one line such as "require shop/api", so that the list of changes names it: "" leaves it to what the files say. */
@@ -2399,6 +2403,10 @@ export interface operations {
                 service?: string;
                 /** @description Only traffic to this workload of the namespace. */
                 workload?: string;
+                /** @description Only traffic from this namespace. */
+                sourceNamespace?: string;
+                /** @description Only traffic from this workload of it; unknown are callers without a name. */
+                sourceWorkload?: string;
                 /** @description How many points (2 to 500; default 60). */
                 points?: string;
             };

@@ -52,7 +52,7 @@ function Shown({ mesh, details: d, readOnly, refetch }: { mesh: string; details:
       <ProvenSection mesh={mesh} details={d} refetch={refetch} />
       {d.explanation && <Chain mesh={mesh} explanation={d.explanation} />}
       <Shares mesh={mesh} shares={e.shares} />
-      <Trends trend={d.trend} title={`All traffic to ${d.server.name}`} />
+      <Trends trend={d.trend} title={`From ${d.client.name} to ${d.server.name}, on all ports`} />
       <Log mesh={mesh} of={{ edge: e.id }} lines={d.log} note={d.logNote} />
       <Certificates certificates={d.certificates} />
       <Sources mesh={mesh} edge={e} />
