@@ -52,7 +52,7 @@ func run(m *testing.M) int {
 
 // A liveMesh is one that runs for a test.
 type liveMesh struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string // its manifests, a copy that the test may change
 	name string
 	env  []string
@@ -62,7 +62,7 @@ type liveMesh struct {
 }
 
 // copyExample copies an example's manifests, so that a test may change them.
-func copyExample(t *testing.T, name string) string {
+func copyExample(t testing.TB, name string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "examples", name))); err != nil {
@@ -72,12 +72,12 @@ func copyExample(t *testing.T, name string) string {
 }
 
 // up runs an example until the test ends, and waits until every pod is ready and every sidecar in sync.
-func up(t *testing.T, example string, flags ...string) *liveMesh {
+func up(t testing.TB, example string, flags ...string) *liveMesh {
 	t.Helper()
 	return upDir(t, copyExample(t, example), flags...)
 }
 
-func upDir(t *testing.T, dir string, flags ...string) *liveMesh {
+func upDir(t testing.TB, dir string, flags ...string) *liveMesh {
 	t.Helper()
 	// Unix sockets have short names: not under t.TempDir.
 	home, err := os.MkdirTemp("", "oe*m")
