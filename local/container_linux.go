@@ -153,7 +153,10 @@ func (c *container) probe(ctx context.Context, dead chan<- string) {
 		c.repeat(ctx, s, c.setReady)
 		return
 	}
-	c.setReady(nil)
+	c.awaitPorts(ctx)
+	if ctx.Err() == nil {
+		c.setReady(nil)
+	}
 }
 
 func (c *container) setReady(err error) {

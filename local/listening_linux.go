@@ -43,7 +43,7 @@ func listening(groups map[int]bool) map[int][]netip.AddrPort {
 		}
 	}
 	out := map[int][]netip.AddrPort{}
-	eachListener(func(at netip.AddrPort, inode string) {
+	eachListener("self", func(at netip.AddrPort, inode string) {
 		if group := owner[inode]; group != 0 {
 			out[group] = append(out[group], at)
 		}
@@ -51,10 +51,10 @@ func listening(groups map[int]bool) map[int][]netip.AddrPort {
 	return out
 }
 
-// eachListener calls yield for every TCP socket of this network that listens.
-func eachListener(yield func(at netip.AddrPort, inode string)) {
+// eachListener calls yield for every TCP socket that listens in the network of a process, by its id or "self".
+func eachListener(process string, yield func(at netip.AddrPort, inode string)) {
 	for _, table := range []string{"tcp", "tcp6"} {
-		b, _ := os.ReadFile(filepath.Join("/proc/self/net", table))
+		b, _ := os.ReadFile(filepath.Join("/proc", process, "net", table))
 		for line := range bytes.Lines(b) {
 			f := strings.Fields(string(line))
 			const listen = "0A"
@@ -71,7 +71,7 @@ func eachListener(yield func(at netip.AddrPort, inode string)) {
 // listeningNets are the networks of meshes in which somebody listens: another user's mesh, of which we know no file.
 func listeningNets() map[int]bool {
 	out := map[int]bool{}
-	eachListener(func(at netip.AddrPort, _ string) {
+	eachListener("self", func(at netip.AddrPort, _ string) {
 		if b := at.Addr().As16(); at.Addr().Is4() && b[12] == 127 {
 			out[int(b[13])], out[int(b[13])-doorNet] = true, true
 		}

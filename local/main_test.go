@@ -77,6 +77,7 @@ func fakeSidecar(file string) int {
 	defer admin.Close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz/ready", func(w http.ResponseWriter, _ *http.Request) {})
+	go http.Serve(admin, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") })) // it has no cluster
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p, ok := f.Admin.Probes[r.URL.Path]
 		if !ok {
@@ -185,6 +186,13 @@ func fakeApp(args []string) int {
 		case "cat":
 			b, err := os.ReadFile(arg)
 			fmt.Println(string(b), err)
+		case "await": // a file
+			for {
+				if _, err := os.Stat(arg); err == nil {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
 		case "exit":
 			var code int
 			fmt.Sscan(arg, &code)

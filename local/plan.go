@@ -111,6 +111,9 @@ func (p *planner) plan() *desired {
 	p.planServices()
 	for _, pod := range p.pods {
 		p.planPod(pod)
+	}
+	p.planAwaits()
+	for _, pod := range p.pods {
 		p.out.Pods = append(p.out.Pods, pod.spec)
 	}
 	p.planForwards()

@@ -54,12 +54,12 @@ func (p *planner) planNames() {
 		return
 	}
 	for _, s := range p.services {
-		n := nameSpec{Host: s.s.Hostname, IP: s.ip, Captured: s.s.Entry()}
+		n := nameSpec{Host: s.s.Hostname, IP: s.ip, Captured: s.s.Entry(), Unready: s.s.PublishNotReady}
 		if s.s.Headless() {
 			n.IP = netip.Addr{}
 			for _, e := range s.endpoints {
 				n.Pods = append(n.Pods, e.w.Ref)
-				p.out.Names = append(p.out.Names, nameSpec{Host: e.w.Ref.Name + "." + s.s.Hostname, Pods: []mesh.Ref{e.w.Ref}})
+				p.out.Names = append(p.out.Names, nameSpec{Host: e.w.Ref.Name + "." + s.s.Hostname, Pods: []mesh.Ref{e.w.Ref}, Unready: n.Unready})
 			}
 		}
 		p.out.Names = append(p.out.Names, n)

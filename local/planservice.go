@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/oarlock/oarlock/mesh"
@@ -130,23 +131,20 @@ func doorRank(pod *planned, s *planService, called bool) int {
 
 // calls says whether the workload declares that it calls the service.
 func calls(w *mesh.Workload, s *mesh.Service) bool {
-	for _, c := range w.Calls {
-		if c.Host == s.Hostname {
-			return true
-		}
-		if s.Entry() {
-			continue
-		}
-		name, rest, _ := strings.Cut(c.Host, ".")
-		namespace, domain, _ := strings.Cut(rest, ".")
-		if namespace == "" {
-			namespace = w.Ref.Namespace
-		}
-		if name == s.Ref.Name && namespace == s.Ref.Namespace && (domain == "" || domain == "svc") {
-			return true
-		}
+	return slices.ContainsFunc(w.Calls, func(c mesh.Call) bool { return means(w, c, s) })
+}
+
+// means says whether a call that a workload declares is one of the service.
+func means(w *mesh.Workload, c mesh.Call, s *mesh.Service) bool {
+	if c.Host == s.Hostname || s.Entry() {
+		return c.Host == s.Hostname
 	}
-	return false
+	name, rest, _ := strings.Cut(c.Host, ".")
+	namespace, domain, _ := strings.Cut(rest, ".")
+	if namespace == "" {
+		namespace = w.Ref.Namespace
+	}
+	return name == s.Ref.Name && namespace == s.Ref.Namespace && (domain == "" || domain == "svc")
 }
 
 // bindable is the port to listen on for a service port: the same, or 10000 more where the system keeps low ports for root.
@@ -202,7 +200,11 @@ func (p *planner) planForwards() {
 func (p *planner) forward(s *planService, port *mesh.Port, f forward) {
 	for _, e := range s.endpoints {
 		if n, ok := port.TargetOn(e.w); ok {
-			f.Targets = append(f.Targets, target{e.w.Ref, netip.AddrPortFrom(p.network.pod(e.number), uint16(n))})
+			to := target{Addr: netip.AddrPortFrom(p.network.pod(e.number), uint16(n))}
+			if !s.s.PublishNotReady {
+				to.Pod = e.w.Ref
+			}
+			f.Targets = append(f.Targets, to)
 		}
 	}
 	for _, w := range s.s.Inline {

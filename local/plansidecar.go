@@ -42,8 +42,9 @@ func (p *planner) planSidecar(pod *planned) {
 			Socket: p.paths.admin(pod.number), Metrics: netip.AddrPortFrom(ip, metricsPort), Health: netip.AddrPortFrom(ip, healthPort),
 			Probes: p.appProbes(pod), Audit: filepath.Join(s.Dir, auditFile),
 		},
-		Log:   bootstrap.Log{Level: p.settings.LogLevel},
-		Drain: bootstrap.Duration(drain),
+		Log:         bootstrap.Log{Level: p.settings.LogLevel},
+		Drain:       bootstrap.Duration(drain),
+		Concurrency: p.snap.Concurrency(pod.w),
 	}
 	if p.settings.CSRAddress != "" {
 		f.Identity = p.identity(s)

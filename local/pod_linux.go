@@ -176,6 +176,7 @@ func (r *podRun) run(ctx context.Context) {
 	if !r.init(ctx, side, &sidecars) {
 		return
 	}
+	r.awaitCallees(ctx)
 	r.main(ctx)
 }
 

@@ -35,6 +35,7 @@ type nameSpec struct {
 	Host     string     `json:"host"`
 	IP       netip.Addr `json:"ip,omitzero"`
 	Pods     []mesh.Ref `json:"pods,omitempty"`
+	Unready  bool       `json:"unready,omitempty"`  // has the pods that are not ready, too
 	Captured bool       `json:"captured,omitempty"` // for pods with a sidecar alone
 }
 
@@ -61,6 +62,8 @@ type podSpec struct {
 	Sidecar    *sidecarSpec    `json:"sidecar,omitempty"`
 	Init       []containerSpec `json:"init,omitempty"`
 	Containers []containerSpec `json:"containers,omitempty"`
+	// Awaits are the service ports that the pod declares to call: its containers start when somebody answers there.
+	Awaits []awaited `json:"awaits,omitempty"`
 	// AppAddr is where the application shall listen; invalid where it may listen anywhere.
 	AppAddr netip.Addr `json:"appAddr,omitzero"`
 	// Net is the pod's network in a fabric; nil with explicit capture.
@@ -72,6 +75,14 @@ type podSpec struct {
 }
 
 func (p *podSpec) ref() mesh.Ref { return p.Workload.Ref }
+
+// awaited is a service port that a pod calls.
+type awaited struct {
+	Name string     `json:"name"` // for people
+	Pods []mesh.Ref `json:"pods"` // behind it
+	// Cluster is what the pod's sidecar calls the port; "" where it goes to the pods without knowing them.
+	Cluster string `json:"cluster,omitempty"`
+}
 
 // fileSpec is a file of a pod. It is written before the pod starts and again when it changed, by renaming.
 type fileSpec struct {

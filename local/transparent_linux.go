@@ -154,7 +154,7 @@ func (e *engine) setNames(list []nameSpec) {
 			addrs = append(addrs, n.IP)
 		}
 		for _, ref := range n.Pods {
-			if p, err := e.find(ref); err == nil && e.ready(ref) {
+			if p, err := e.find(ref); err == nil && (n.Unready || e.ready(ref)) {
 				if ip, err := netip.ParseAddr(p.address()); err == nil {
 					addrs = append(addrs, ip)
 				}
