@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -19,6 +20,8 @@ type acceptor struct {
 	raw   syscall.RawConn
 	local netip.AddrPort // where all connections come in; not valid where each has to be asked
 	try   func(fd uintptr) bool
+
+	perched atomic.Int32 // connections that are on a perch
 
 	fd   int // what try came to
 	fail syscall.Errno
@@ -63,7 +66,9 @@ func (a *acceptor) accept() (tcpConn, error) {
 	if !local.IsValid() {
 		local = socketName(a.fd)
 	}
-	return newAcceptedConn(a.fd, local, sockaddr(&a.from)), nil
+	c := newAcceptedConn(a.fd, local, sockaddr(&a.from))
+	c.perches = &a.perched
+	return c, nil
 }
 
 func (a *acceptor) tryAccept(fd uintptr) bool {

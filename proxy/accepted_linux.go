@@ -31,8 +31,12 @@ type acceptedConn struct {
 	file  atomic.Pointer[os.File] // nil until the poller knows it
 	calls syscall.RawConn         // of file; written before it
 
+	perches *atomic.Int32 // how many connections of its door are on one; nil where it may not
+
 	mu                    sync.Mutex // guards what follows, and that there is one file
 	readUntil, writeUntil time.Time  // deadlines, until there is a file
+	perch                 *perch     // where it waits; nil most often
+	sat                   bool       // it has been on one
 }
 
 const fdClosed = math.MinInt32
@@ -73,7 +77,11 @@ func (s *acceptedConn) Close() error {
 		if s.use.CompareAndSwap(n, n+fdClosed) {
 			if n == 0 {
 				s.end()
+				return nil
 			}
+			s.mu.Lock()
+			s.wake(time.Unix(1, 0))
+			s.mu.Unlock()
 			return nil
 		}
 	}
@@ -111,10 +119,10 @@ func (s *acceptedConn) register() error {
 // failed gives an error as package net would.
 func (s *acceptedConn) failed(op string, err error) error {
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		err = os.ErrDeadlineExceeded
 	case s.use.Load() < 0:
 		err = net.ErrClosed
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = os.ErrDeadlineExceeded
 	}
 	return &net.OpError{Op: op, Net: "tcp", Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: err}
 }
@@ -134,7 +142,7 @@ func (c *acceptedCalls) Control(f func(fd uintptr)) error {
 
 func (c *acceptedCalls) Read(try func(fd uintptr) bool) error {
 	s := (*acceptedConn)(c)
-	done, err := s.atOnce("read", try)
+	done, err := s.atOnce("read", try, true)
 	if done || err != nil {
 		return err
 	}
@@ -146,7 +154,7 @@ func (c *acceptedCalls) Read(try func(fd uintptr) bool) error {
 
 func (c *acceptedCalls) Write(try func(fd uintptr) bool) error {
 	s := (*acceptedConn)(c)
-	done, err := s.atOnce("write", try)
+	done, err := s.atOnce("write", try, false)
 	if done || err != nil {
 		return err
 	}
@@ -157,7 +165,7 @@ func (c *acceptedCalls) Write(try func(fd uintptr) bool) error {
 }
 
 // atOnce makes a call without the poller, if that does not know the socket yet; it does afterwards where the call has to wait.
-func (s *acceptedConn) atOnce(op string, try func(fd uintptr) bool) (done bool, err error) {
+func (s *acceptedConn) atOnce(op string, try func(fd uintptr) bool, mayPerch bool) (done bool, err error) {
 	if s.file.Load() != nil {
 		return false, nil
 	}
@@ -167,6 +175,11 @@ func (s *acceptedConn) atOnce(op string, try func(fd uintptr) bool) (done bool, 
 	defer s.letGo()
 	if try(uintptr(s.fd)) {
 		return true, nil
+	}
+	if mayPerch {
+		if done, err := s.perched(try); done || err != nil {
+			return done, err
+		}
 	}
 	if err := s.register(); err != nil {
 		return false, s.failed(op, err)
@@ -244,6 +257,9 @@ func (s *acceptedConn) setDeadline(t time.Time, set func(*os.File, time.Time) er
 func (s *acceptedConn) keepDeadline(t time.Time, keep []*time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if keep[0] == &s.readUntil {
+		s.wake(t)
+	}
 	if s.file.Load() != nil {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -63,8 +64,14 @@ func TestAcceptedConnReads(t *testing.T) {
 	go func() { _, err := near.Read(buf); got <- err }()
 	time.Sleep(5 * time.Millisecond)
 	io.WriteString(far, "x")
-	if err := <-got; err != nil || !near.registered() {
+	if err := <-got; err != nil || near.registered() {
 		t.Errorf("after a wait: %v, registered %v", err, near.registered())
+	}
+	go func() { _, err := near.Read(buf); got <- err }()
+	time.Sleep(5 * time.Millisecond)
+	io.WriteString(far, "x")
+	if err := <-got; err != nil || !near.registered() {
+		t.Errorf("after another: %v, registered %v", err, near.registered())
 	}
 	far.CloseWrite()
 	if n, err := near.Read(buf); n != 0 || err != io.EOF {
@@ -119,6 +126,54 @@ func TestAcceptedConnDeadlines(t *testing.T) {
 	}
 	if _, err := near.Write(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("write after the deadline: %v", err)
+	}
+}
+
+// Many wait for their first bytes at once: some on perches, the others as known to the poller; each gets its own bytes, then and
+// when it waits again, and a deadline that somebody else sets wakes it.
+func TestAcceptedConnsWait(t *testing.T) {
+	var perched atomic.Int32
+	var wg sync.WaitGroup
+	defer func() {
+		wg.Wait()
+		if n := perched.Load(); n != 0 {
+			t.Errorf("%d places on perches are taken in the end", n)
+		}
+	}()
+	for i := range 40 {
+		near, far := acceptedPair(t)
+		near.perches = &perched
+		if i%4 == 3 {
+			near.perches = &atomic.Int32{}
+			near.perches.Store(maxPerched)
+		}
+		wg.Go(func() {
+			buf := make([]byte, 8)
+			for _, want := range []string{"first", "second", "third"} {
+				if n, err := near.Read(buf); string(buf[:n]) != want || err != nil {
+					t.Errorf("%d: read %q, %v; want %q", i, buf[:n], err, want)
+				}
+				near.Write([]byte("on"))
+			}
+		})
+		wg.Go(func() {
+			buf := make([]byte, 2)
+			for _, word := range []string{"first", "second", "third"} {
+				time.Sleep(time.Duration(i%3) * time.Millisecond)
+				io.WriteString(far, word)
+				io.ReadFull(far, buf)
+			}
+		})
+		late, _ := acceptedPair(t)
+		wg.Go(func() {
+			if _, err := late.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%d: after a deadline of somebody else: %v", i, err)
+			}
+		})
+		wg.Go(func() {
+			time.Sleep(time.Duration(i%3) * time.Millisecond)
+			late.SetReadDeadline(time.Now().Add(time.Millisecond))
+		})
 	}
 }
 
