@@ -150,6 +150,8 @@ func (b *builder) place(o *object) {
 		s.VirtualServices = append(s.VirtualServices, t)
 	case *mesh.Gateway:
 		s.Gateways = append(s.Gateways, t)
+	case *mesh.ProxyConfig:
+		s.ProxyConfigs = append(s.ProxyConfigs, t)
 	case *mesh.ConfigMap:
 		s.ConfigMaps = append(s.ConfigMaps, t)
 	case *configFacts:
@@ -180,6 +182,7 @@ func (b *builder) sort() {
 	sortByAge(s.DestinationRules, func(x *mesh.DestinationRule) *mesh.Object { return &x.Object })
 	sortByAge(s.Sidecars, func(x *mesh.Sidecar) *mesh.Object { return &x.Object })
 	sortByAge(s.VirtualServices, func(x *mesh.VirtualService) *mesh.Object { return &x.Object })
+	sortByAge(s.ProxyConfigs, func(x *mesh.ProxyConfig) *mesh.Object { return &x.Object })
 	slices.SortFunc(s.Gateways, func(x, y *mesh.Gateway) int { return x.Ref.Compare(y.Ref) })
 	b.sortStored()
 }

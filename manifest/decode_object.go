@@ -49,6 +49,8 @@ func knownKind(kind mesh.Kind) (groups []group, ok bool) {
 	case mesh.KindDestinationRule, mesh.KindServiceEntry, mesh.KindWorkloadEntry, mesh.KindSidecar,
 		mesh.KindVirtualService, mesh.KindGateway:
 		return []group{networking}, true
+	case mesh.KindProxyConfig:
+		return []group{{name: networking.name, versions: []string{"v1beta1"}}}, true
 	}
 	return nil, false
 }
@@ -400,6 +402,8 @@ func (c *checker) decode(o *object, v *value) any {
 		return c.virtualService(o.Object, v)
 	case mesh.KindGateway:
 		return c.gateway(o.Object, v)
+	case mesh.KindProxyConfig:
+		return c.proxyConfig(o.Object, v)
 	case mesh.KindPod, mesh.KindDeployment, mesh.KindStatefulSet, mesh.KindDaemonSet, mesh.KindReplicaSet, mesh.KindJob, mesh.KindCronJob:
 		return c.workload(o.Object, v)
 	case mesh.KindConfigMap:

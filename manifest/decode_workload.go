@@ -70,6 +70,7 @@ func (c *checker) workload(o mesh.Object, v *value) any {
 	f.alone = f.proxy != "" && len(podSpec.list("containers")) == 1
 	f.Router = f.Router || f.gatewayTemplate(podMeta)
 	c.portCapture(f.Workload, podMeta)
+	c.proxyAnnotation(f.Workload, podMeta)
 	if podMeta != meta {
 		c.calls(f.Workload, meta, nil)
 	}

@@ -80,6 +80,7 @@ func (c *checker) meshText(config *mesh.Config, text *value) {
 	}
 	fillConfig(config, v)
 	config.ProtocolDetectionTimeout = timeout
+	config.Concurrency = c.concurrency(v.at("defaultConfig", "concurrency"), "defaultConfig.concurrency")
 }
 
 func fillConfig(config *mesh.Config, v *value) {

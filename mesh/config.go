@@ -93,6 +93,8 @@ type Config struct {
 	AccessLogFile            string
 	AccessLogEncoding        string // TEXT or JSON
 	AccessLogFormat          string
+
+	Concurrency *int // defaultConfig.concurrency; nil where nothing is said
 }
 
 // DefaultConfig is the Config of a mesh that says nothing about itself.

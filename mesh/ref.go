@@ -34,6 +34,7 @@ const (
 	KindSidecar            Kind = "Sidecar"
 	KindVirtualService     Kind = "VirtualService"
 	KindGateway            Kind = "Gateway"
+	KindProxyConfig        Kind = "ProxyConfig"
 )
 
 // Ref names one object. It is comparable, and travels with every verdict, change and log line that the object decided.

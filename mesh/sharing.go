@@ -17,6 +17,7 @@ func (s *Snapshot) Sharing(last *Snapshot) *Snapshot {
 	out.Sidecars = share(last.Sidecars, s.Sidecars, func(o *Sidecar) Ref { return o.Ref })
 	out.VirtualServices = share(last.VirtualServices, s.VirtualServices, func(o *VirtualService) Ref { return o.Ref })
 	out.Gateways = share(last.Gateways, s.Gateways, func(o *Gateway) Ref { return o.Ref })
+	out.ProxyConfigs = share(last.ProxyConfigs, s.ProxyConfigs, func(o *ProxyConfig) Ref { return o.Ref })
 	if reflect.DeepEqual(last.Services, s.Services) && reflect.DeepEqual(last.Workloads, s.Workloads) {
 		out.Services, out.Workloads = last.Services, last.Workloads
 	}

@@ -22,6 +22,7 @@ type Snapshot struct {
 	Sidecars            []*Sidecar            // oldest first
 	VirtualServices     []*VirtualService     // oldest first
 	Gateways            []*Gateway            // by namespace, name
+	ProxyConfigs        []*ProxyConfig        // oldest first
 	ConfigMaps          []*ConfigMap          // by namespace, name
 	Secrets             []*Secret             // by namespace, name
 	Unenforced          []Unenforced          // by kind, namespace, name

@@ -63,6 +63,8 @@ type Workload struct {
 	// the sidecar: files that DestinationRules name.
 	SidecarVolumes []Volume
 	SidecarMounts  []Mount
+	// Concurrency is that of the annotation proxy.istio.io/config; nil where it says nothing. See Snapshot.Concurrency.
+	Concurrency *int
 	// RestartPolicy is Always, OnFailure or Never; "" for an entry or endpoint.
 	RestartPolicy string
 	// TerminationGrace is how long a pod may take to end after SIGTERM; 30 s where nothing is said.
