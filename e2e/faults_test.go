@@ -29,6 +29,12 @@ func (m *liveMesh) sidecarPID(p api.Pod) int {
 // process finds a process of this mesh by its arguments.
 func (m *liveMesh) process(is func(args string) bool) int {
 	m.t.Helper()
+	return m.processWith(func(args, _ string) bool { return is(args) })
+}
+
+// processWith finds one by its environment too, each of whose lines stands between zeroes.
+func (m *liveMesh) processWith(is func(args, env string) bool) int {
+	m.t.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		m.t.Fatal(err)
@@ -40,7 +46,8 @@ func (m *liveMesh) process(is func(args string) bool) int {
 		}
 		args := strings.ReplaceAll(string(b), "\x00", " ")
 		env, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "environ"))
-		if (strings.Contains(args, m.home) || strings.Contains(string(env), m.home)) && is(args) {
+		// Before up has come back there is no mark. An application has nothing else.
+		if (strings.Contains(args, m.home) || m.mark != "" && strings.Contains(string(env), "OARLOCK_RUN="+m.mark)) && is(args, "\x00"+string(env)) {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 			if err == nil {
 				return pid
@@ -57,71 +64,6 @@ func (m *liveMesh) kill(what string, pid int, sig syscall.Signal) {
 	}
 	if err := syscall.Kill(pid, sig); err != nil {
 		m.t.Fatalf("kill %s: %v", what, err)
-	}
-}
-
-// traffic calls a service from a pod, one request after the other, until stop, and counts.
-func (m *liveMesh) traffic(from api.Pod, url string, stop <-chan struct{}) (good, bad *int, wait func()) {
-	good, bad = new(int), new(int)
-	var wg sync.WaitGroup
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			out, code := m.curl(from, "-o", "/dev/null", "-w", "%{http_code}", url)
-			if code == 0 && strings.HasSuffix(strings.TrimSpace(out), "200") {
-				*good++
-			} else {
-				*bad++
-				m.t.Logf("a request failed: exit status %d, %q", code, out)
-			}
-		}
-	}()
-	return good, bad, wg.Wait
-}
-
-// The control plane dies: traffic goes on, and it comes back and takes a change.
-func TestControlPlaneKilled(t *testing.T) {
-	m := up(t, "backyards-current")
-	m.synced()
-	front := m.pod("backyards-demo", "frontpage")
-	stop := make(chan struct{})
-	good, bad, wait := m.traffic(front, "http://bookings.backyards-demo:8080/", stop)
-	m.kill("the control plane", m.status().PID, syscall.SIGKILL)
-	time.Sleep(2 * time.Second)
-	close(stop)
-	wait()
-	if *bad > 0 || *good == 0 {
-		t.Errorf("%d requests succeeded and %d failed while the control plane was away", *good, *bad)
-	}
-	m.eventually("the control plane is back", func() (string, bool) {
-		out, code := m.try("status")
-		return out, code == 0
-	})
-	m.synced()
-	if out, code := m.try("mtls", "require", "backyards-demo", "--yes"); code != 0 || !strings.Contains(out, "enforced on") {
-		t.Errorf("a change after the restart: %d\n%s", code, out)
-	}
-}
-
-// A sidecar dies: it alone is restarted, with the same identity and policy.
-func TestSidecarKilled(t *testing.T) {
-	m := up(t, "backyards-current")
-	m.synced()
-	bookings, front := m.pod("backyards-demo", "bookings"), m.pod("backyards-demo", "frontpage")
-	m.kill("the sidecar of bookings", m.sidecarPID(bookings), syscall.SIGKILL)
-	m.eventually("bookings answers again", func() (string, bool) {
-		out, _ := m.curl(front, "-i", "http://bookings.backyards-demo:8080/")
-		return out, strings.Contains(out, "HTTP/1.1 200")
-	})
-	m.synced()
-	if m.served("bookings", "200", "mutual_tls") == 0 {
-		t.Error("the new sidecar serves without mTLS")
 	}
 }
 
@@ -157,39 +99,6 @@ func TestBrokenManifest(t *testing.T) {
 		s := m.status()
 		return s.Held + " " + s.Snapshot, s.Held == "" && s.Snapshot == before
 	})
-}
-
-// The root is replaced under load: every step, and not a request is lost.
-func TestRotationUnderLoad(t *testing.T) {
-	t.Parallel() // it waits for certificates to come to their end, for the most part
-	m := up(t, "backyards-current", "--svid-ttl", "1m")
-	m.do("mtls", "require", "backyards-demo", "--yes")
-	m.synced()
-	front := m.pod("backyards-demo", "frontpage")
-	stop := make(chan struct{})
-	good, bad, wait := m.traffic(front, "http://bookings.backyards-demo:8080/", stop)
-	first := m.authority()
-	m.do("ca", "rotate")
-	m.within(4*time.Minute, "another root is active and the old one is gone", func() (string, bool) {
-		s := m.status().CA
-		return fmt.Sprintf("%+v", s), len(s.Authorities) == 1 && s.Authorities[0].Fingerprint != first
-	})
-	close(stop)
-	wait()
-	if *bad > 0 || *good < 10 {
-		t.Errorf("%d requests succeeded and %d failed during the rotation", *good, *bad)
-	}
-}
-
-func (m *liveMesh) authority() string {
-	m.t.Helper()
-	for _, a := range m.status().CA.Authorities {
-		if a.Slot == "active" {
-			return a.Fingerprint
-		}
-	}
-	m.t.Fatal("no authority is active")
-	return ""
 }
 
 // The authority is away for longer than a certificate lives: peers are refused, the cause is named, and when it is back
@@ -230,35 +139,6 @@ spec:
 		after := m.served("bookings", "200", "mutual_tls")
 		return fmt.Sprint(before, after), after > before
 	})
-}
-
-// A sidecar is told to stop while it carries requests: each is answered, on the client's side and on the server's.
-func TestStopAnswersWhatIsUnderWay(t *testing.T) {
-	for _, side := range []string{"bookings", "frontpage"} {
-		t.Run(side, func(t *testing.T) {
-			m := up(t, "backyards-current")
-			m.synced()
-			front := m.pod("backyards-demo", "frontpage")
-			type answer struct {
-				out  string
-				code int
-			}
-			answers := make(chan answer, 4)
-			for range cap(answers) {
-				go func() {
-					out, code := m.curl(front, "-i", "http://bookings.backyards-demo:8080/delay/1500ms")
-					answers <- answer{out, code}
-				}()
-			}
-			time.Sleep(700 * time.Millisecond)
-			m.kill("the sidecar of "+side, m.sidecarPID(m.pod("backyards-demo", side)), syscall.SIGTERM)
-			for range cap(answers) {
-				if a := <-answers; a.code != 0 || !strings.Contains(a.out, "HTTP/1.1 200") {
-					t.Errorf("a request under way was lost: %d\n%s", a.code, a.out)
-				}
-			}
-		})
-	}
 }
 
 // The disk is full while a policy is written: the command fails, and the file is as it was.

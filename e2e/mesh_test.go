@@ -57,6 +57,9 @@ type liveMesh struct {
 	name string
 	env  []string
 	home string
+	// mark is in the environment of all its processes as OARLOCK_RUN, net the second byte of its addresses.
+	mark string
+	net  int
 	// isDown says that the test took it down itself.
 	isDown bool
 }
@@ -100,7 +103,23 @@ func upDir(t testing.TB, dir string, flags ...string) *liveMesh {
 		t.Fatal(err)
 	}
 	m.do(append([]string{"up", "-f", dir, "--name", m.name, "--detach", "--capture", captureMode()}, flags...)...)
+	var engine struct{ Mark string }
+	m.state("engine.json", &engine)
+	var addresses struct{ Net int }
+	m.state("addresses.json", &addresses)
+	if m.mark, m.net = engine.Mark, addresses.Net; m.mark == "" || m.net == 0 {
+		t.Fatalf("the mesh has mark %q and network %d", m.mark, m.net)
+	}
 	return m
+}
+
+// state reads a file of the mesh's own folder.
+func (m *liveMesh) state(name string, out any) {
+	m.t.Helper()
+	b, err := os.ReadFile(filepath.Join(m.home, "s", "oarlock", "meshes", m.name, name))
+	if err := errors.Join(err, json.Unmarshal(b, out)); err != nil {
+		m.t.Fatalf("read %s: %v", name, err)
+	}
 }
 
 // captureMode is explicit, unless the environment says otherwise.
