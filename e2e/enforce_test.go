@@ -32,17 +32,17 @@ func writeShop(t testing.TB, dir string) {
 		fmt.Fprintf(&b, `---
 apiVersion: v1
 kind: Service
-metadata: {name: app-%[1]02d, namespace: shop}
-spec: {selector: {app: app-%[1]02d}, ports: [{name: http, port: 9080}]}
+metadata: {name: app-%02[1]d, namespace: shop}
+spec: {selector: {app: app-%02[1]d}, ports: [{name: http, port: 9080}]}
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: app-%[1]02d, namespace: shop}
+metadata: {name: app-%02[1]d, namespace: shop}
 spec:
   replicas: %[2]d
-  selector: {matchLabels: {app: app-%[1]02d}}
+  selector: {matchLabels: {app: app-%02[1]d}}
   template:
-    metadata: {labels: {app: app-%[1]02d}}
+    metadata: {labels: {app: app-%02[1]d}}
     spec:
       containers:
         - name: app
