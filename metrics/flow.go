@@ -103,7 +103,7 @@ type StoreHealth struct {
 	OK      bool
 	// Problem says what is wrong, for people; "" where nothing is.
 	Problem string
-	// Targets are asked every Interval; Up of them answered the last time.
+	// Targets are asked every Interval, and were once at least; Up of them answered the last time.
 	Targets, Up int
 	Interval    time.Duration
 	Series      uint64

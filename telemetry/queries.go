@@ -178,12 +178,14 @@ func (s span) young() string {
 		byTarget + "(last_over_time(" + envoyUptime + "[" + s.whole() + "])) < " + seconds(s.window)
 }
 
-// down asks which targets do not answer. A Prometheus has other targets than sidecars too.
+// down asks which targets do not answer: lately, since one that nobody asked is not down. A Prometheus has other targets than
+// sidecars too.
 func (s span) down(all bool) string {
+	silent := "up == 0 and last_over_time(up[" + duration(s.slack) + "])"
 	if all {
-		return "up == 0"
+		return silent
 	}
-	return "up == 0 and on (job, instance) count by (job, instance) (last_over_time(" + sidecars + "[" +
+	return silent + " and on (job, instance) count by (job, instance) (last_over_time(" + sidecars + "[" +
 		duration(max(s.window, 10*time.Minute)) + "]))"
 }
 

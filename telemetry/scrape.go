@@ -171,18 +171,23 @@ func (s *scraper) dialHost(ctx context.Context, _, address string) (net.Conn, er
 	return s.dial(ctx, t)
 }
 
-// health tells how many targets there are, how many answered, and what is wrong with those that did not.
+// health tells how many targets were asked, how many answered, and what is wrong with those that did not. One whose turn
+// has not come yet is not silent.
 func (s *scraper) health() (targets, up int, problem string) {
-	s.mu.Lock()
-	targets = len(s.byHost)
-	s.mu.Unlock()
 	wrong := map[string]string{}
 	for _, t := range s.manager.TargetsActive()[job] {
-		switch {
-		case t.Health() == scrape.HealthGood:
+		host, _, _ := net.SplitHostPort(t.GetValue(model.AddressLabel))
+		s.mu.Lock()
+		_, ours := s.byHost[host]
+		s.mu.Unlock()
+		if !ours || t.Health() == scrape.HealthUnknown {
+			continue
+		}
+		targets++
+		if t.Health() == scrape.HealthGood {
 			up++
-		case t.LastError() != nil:
-			wrong[t.GetValue(model.InstanceLabel)] = t.LastError().Error()
+		} else if err := t.LastError(); err != nil {
+			wrong[t.GetValue(model.InstanceLabel)] = err.Error()
 		}
 	}
 	names := slices.Sorted(maps.Keys(wrong))
@@ -190,7 +195,7 @@ func (s *scraper) health() (targets, up int, problem string) {
 		problem = fmt.Sprintf("%d of %d targets do not answer, such as %s: %s", len(names), targets, names[0],
 			strings.TrimPrefix(wrong[names[0]], "Get "+strconv.Quote("http://")+": "))
 	}
-	return targets, min(up, targets), problem
+	return targets, up, problem
 }
 
 // Dial is an Options.Dial for targets whose addresses are paths of unix sockets, or host:port.

@@ -240,20 +240,21 @@ func (c *curve) one(ctx context.Context, ask asker, query string) ([]float64, er
 	return found[""], nil
 }
 
-// rates sums up, per second. Nothing seen while somebody watched is zero.
+// rates sums up, per second. Nothing seen while somebody watched is zero; while nobody did it is unknown, although series that
+// ended a moment before look as if they stood still.
 func (c *curve) rates(watched []float64, all ...[]float64) []float64 {
 	out := c.blank()
 	for i := range out {
+		if math.IsNaN(watched[i]) {
+			continue
+		}
 		var sum float64
-		var any bool
 		for _, values := range all {
 			if !math.IsNaN(values[i]) {
-				sum, any = sum+values[i], true
+				sum += values[i]
 			}
 		}
-		if any || !math.IsNaN(watched[i]) {
-			out[i] = sum / c.step.Seconds()
-		}
+		out[i] = sum / c.step.Seconds()
 	}
 	return out
 }
