@@ -122,7 +122,7 @@ func serveLarge(t testing.TB) *lone {
 	t.Cleanup(func() { os.RemoveAll(home) })
 	l := &lone{t: t, dir: t.TempDir(), state: filepath.Join(home, "large")}
 	writeLargeMesh(t, l.dir)
-	c := exec.Command(filepath.Join(programs.dir, "oarlock"), "serve", "-f", l.dir, "--dir", l.state, "--simulate", "--dashboard", "127.0.0.1:0")
+	c := exec.Command(filepath.Join(programs.dir, "oarlock"), "serve", "-f", l.dir, "--dir", l.state, "--name", "large", "--simulate", "--dashboard", "127.0.0.1:0")
 	c.Env = append(os.Environ(), "XDG_STATE_HOME="+home+"/s", "XDG_RUNTIME_DIR="+home+"/r")
 	log, err := os.Create(filepath.Join(home, "log"))
 	if err != nil {

@@ -34,9 +34,14 @@ func (s *settling) look(n *Now, c api.Coverage, known bool) {
 	}
 }
 
+// get gives that time; zero while they are not. A mesh in which one never is counts as settled after a minute, and so does one
+// without sidecars.
 func (s *settling) get() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.since.IsZero() && time.Since(s.begun) > baseWindow {
+		s.since = s.begun
+	}
 	return s.since
 }
 

@@ -68,7 +68,7 @@ func TestCallersWithoutName(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			store := &knock{}
 			a := &API{opt: Options{Mesh: &quiet{now: &Now{Taken: meshtest.Snapshot(t, knocked, mesh.DialectCurrent)}}, Flows: store}}
-			a.views = newViews(a)
+			a.views, a.settled.begun = newViews(a), time.Now()
 			if c.settled > 0 {
 				a.settled.since = time.Now().Add(-c.settled)
 			}
@@ -105,6 +105,16 @@ func TestSettling(t *testing.T) {
 		s.look(n, api.Coverage{InForce: 3, Total: 3}, true)
 		if !at.Equal(s.begun.Add(2*time.Second)) || !s.get().Equal(at) {
 			t.Errorf("in sync since %v, then since %v", at, s.get())
+		}
+		never := settling{begun: time.Now()}
+		for range 61 {
+			if !never.get().IsZero() {
+				t.Error("settled without a sidecar in sync")
+			}
+			time.Sleep(time.Second)
+		}
+		if !never.get().Equal(never.begun) {
+			t.Errorf("a sidecar that is never in sync: since %v", never.get())
 		}
 		again := settling{begun: time.Now()}
 		if again.look(n, api.Coverage{InForce: 0, Total: 3}, true); time.Since(again.get()) < time.Hour {

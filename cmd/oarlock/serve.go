@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oarlock/oarlock/control"
@@ -24,6 +25,7 @@ import (
 type serveFlags struct {
 	listen  string
 	dir     string
+	name    string
 	caDir   string
 	ttl     time.Duration
 	capture string
@@ -50,6 +52,7 @@ believe it by. It runs no workloads: those of the manifests count as they stand.
 	p := cmd.Flags()
 	p.StringVar(&f.listen, "listen", "", "serve certificates and xDS at `HOST:PORT` too")
 	p.StringVar(&f.dir, "dir", "", "the `FOLDER` of its state and sockets")
+	p.StringVar(&f.name, "name", "", "call the mesh `NAME` (default the name of the folder, or the file, of its manifests)")
 	p.BoolVar(&f.store.simulate, "simulate", false, "show a dashboard with made-up traffic: every declared call happens, as its verdict says")
 	f.addTo(cmd)
 	must(cmd.MarkFlagDirname("dir"))
@@ -114,6 +117,9 @@ func runServe(a *app, cmd *cobra.Command, f *serveFlags) error {
 	if (f.dir == "") == (a.flags.mesh == "") {
 		return usage(errors.New("run serve: give --dir FOLDER for its state"), a.again("", "--dir=FOLDER"))
 	}
+	if err := f.named(a); err != nil {
+		return err
+	}
 	d, err := mesh.ParseDialect(a.flags.dialect.value)
 	if err != nil {
 		return usage(err, "")
@@ -136,6 +142,43 @@ func runServe(a *app, cmd *cobra.Command, f *serveFlags) error {
 		return a.serveMesh(ctx, opt, f)
 	}
 	return serveAlone(ctx, opt, f)
+}
+
+// named settles what a mesh is called that no engine runs.
+func (f *serveFlags) named(a *app) error {
+	switch {
+	case f.name == "" && a.flags.mesh == "":
+		f.name = placeName(a.flags.files[0])
+	case f.name == "":
+	case a.flags.mesh != "":
+		return usage(errors.New("run serve: --mesh names a mesh that runs, and it keeps its name; leave out --name"), "")
+	case !local.MeshName(f.name):
+		return usage(fmt.Errorf("name mesh %q: want small letters, digits and hyphens, at most 40", f.name), "")
+	}
+	return nil
+}
+
+// placeName makes the name of a mesh of the folder, or of the file, that it is read from.
+func placeName(place string) string {
+	abs, err := absolute(place)
+	if err != nil {
+		abs = place
+	}
+	word := filepath.Base(abs)
+	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
+		word = strings.TrimSuffix(word, filepath.Ext(word))
+	}
+	word = strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' {
+			return c
+		}
+		return '-'
+	}, strings.ToLower(word))
+	word = strings.Trim(word[:min(len(word), 40)], "-")
+	if !local.MeshName(word) {
+		return mesh.HumanName([]byte(abs))
+	}
+	return word
 }
 
 func (a *app) logLevel() slog.Level {
@@ -212,7 +255,7 @@ func serveAlone(ctx context.Context, opt control.Options, f *serveFlags) error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return refused(fmt.Errorf("run serve: %w", err), "")
 	}
-	opt.Name, opt.State = filepath.Base(f.dir), f.dir
+	opt.Name, opt.State = f.name, f.dir
 	opt.XDS, opt.API = filepath.Join(f.dir, xdsSocket), filepath.Join(f.dir, apiSocket)
 	opt.Engine = &noEngine{roots: filepath.Join(f.dir, "root-cert.pem")}
 	return servePlane(ctx, opt, f, f.store.alone(opt.Log))
