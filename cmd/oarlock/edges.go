@@ -134,10 +134,7 @@ func (a *app) edgeTable(v *picture, wide bool) *table {
 			tab.cuts = []cut{{"OBSERVED", 17, keepStart}, {"DESTINATION", 21, keepPort}, {"SOURCE", 18, keepBoth}}
 		}
 	}
-	names := make(map[string]string, len(v.g.Nodes))
-	for i := range v.g.Nodes {
-		names[v.g.Nodes[i].ID] = nodeWord(&v.g.Nodes[i])
-	}
+	names := nodeWords(v.g.Nodes)
 	for i := range v.g.Edges {
 		e := &v.g.Edges[i]
 		to := names[e.To]
@@ -250,6 +247,26 @@ func nodeWord(n *graph.Node) string {
 		return n.Name
 	}
 	return n.Name + "." + n.Namespace
+}
+
+// nodeWords names the ends of edges by their ID: with the kind before a name that another has as well, as in
+// statefulset/web.shop.
+func nodeWords(nodes []graph.Node) map[string]string {
+	out, alike := make(map[string]string, len(nodes)), map[string]int{}
+	for i := range nodes {
+		if n := &nodes[i]; n.Kind != graph.NodeNamespace && n.Kind != graph.NodeService { // a service stands on the other side
+			alike[nodeWord(n)]++
+		}
+	}
+	for i := range nodes {
+		n := &nodes[i]
+		word := nodeWord(n)
+		if kind := n.At.Ref.Kind; alike[word] > 1 && kind != "" && n.Kind != graph.NodeService {
+			word = strings.ToLower(string(kind)) + "/" + word
+		}
+		out[n.ID] = word
+	}
+	return out
 }
 
 // sourceWord names the strongest source and where it stands.

@@ -174,6 +174,72 @@ web.shop   api.shop:8080   AUTO       100% mTLS, 12/s                           
 	}
 }
 
+// TestCallersOfOneNameAreToldApart: in two namespaces, with a sidecar and without, and of two kinds; declared or seen alone; on a
+// narrow terminal too.
+func TestCallersOfOneNameAreToldApart(t *testing.T) {
+	in := seenGraph()
+	add := func(id, namespace, capture, kind string) {
+		n := api.GraphNode{ID: id, Kind: "workload", Namespace: namespace, Name: "a-job-that-runs-at-night", Capture: capture}
+		if kind != "" {
+			n.Ref = &api.Place{Ref: api.Ref{Kind: kind, Namespace: namespace, Name: n.Name}}
+		}
+		in.Nodes = append(in.Nodes, n)
+		if namespace != "shop" {
+			in.Nodes = append(in.Nodes, api.GraphNode{ID: "namespace/" + namespace, Kind: "namespace", Namespace: namespace, Name: namespace})
+		}
+		e := in.Edges[1]
+		e.ID, e.From = id, id
+		in.Edges = append(in.Edges, e)
+	}
+	add("workload/old/a.Deployment", "old", "none", "Deployment")
+	add("workload/older/a.Deployment", "older", "none", "Deployment")
+	add("workload/seen/a", "seen", "sidecar", "")
+	add("workload/seen-too/a", "seen-too", "sidecar", "")
+	add("workload/shop/a.Deployment", "shop", "none", "Deployment")
+	add("workload/shop/a.StatefulSet", "shop", "none", "StatefulSet")
+	l := seenLoaded(t, map[string]any{"/v1/graph": in})
+	for _, width := range []int{0, 120, 80} {
+		a, out, _ := heardApp()
+		a.width = width
+		v := &picture{l: l, live: in, g: graphOf(in, mesh.DialectCurrent)}
+		if err := a.edgeTable(v, false).write(a.stdout); err != nil {
+			t.Fatal(err)
+		}
+		a.stdout.Flush()
+		sources := map[string]bool{}
+		for line := range strings.Lines(out.String()) {
+			source, _, _ := strings.Cut(line, "  ")
+			if sources[source] {
+				t.Errorf("width %d: two are called %q:\n%s", width, source, out)
+			}
+			sources[source] = true
+		}
+		if want := "statefulset/a-job-that-runs-at-night.shop"; len(sources) != 9 || width == 0 && !sources[want] {
+			t.Errorf("width %d: no %s in\n%s", width, want, out)
+		}
+	}
+	for _, write := range []func(*graph.Graph, *bytes.Buffer) error{
+		func(g *graph.Graph, b *bytes.Buffer) error { return g.WriteDOT(b) },
+		func(g *graph.Graph, b *bytes.Buffer) error { return g.WriteMermaid(b) },
+		func(g *graph.Graph, b *bytes.Buffer) error { return g.WriteSVG(b, graph.Dark) },
+	} {
+		var b bytes.Buffer
+		if err := write(graphOf(in, mesh.DialectCurrent), &b); err != nil {
+			t.Fatal(err)
+		}
+		for _, namespace := range []string{"old", "older", "seen", "seen-too"} {
+			if !matchesWord(b.String(), namespace) {
+				t.Errorf("no namespace %s in\n%s", namespace, b.String())
+			}
+		}
+	}
+}
+
+// matchesWord says whether a drawing has a box that is called so.
+func matchesWord(text, name string) bool {
+	return strings.Contains(text, `"`+name+`"`) || strings.Contains(text, ">"+name+"<") || strings.Contains(text, `label="`+name+`"`)
+}
+
 func TestEdgesAsJSON(t *testing.T) {
 	l := seenLoaded(t, map[string]any{"/v1/graph": seenGraph()})
 	a, out, _ := heardApp()
