@@ -8,31 +8,41 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/oarlock/oarlock/api"
 )
 
-// bookinfo are the words in which the two generations of the example differ.
+// bookinfo are the words in which the two generations of the example differ, and how it is repaired.
 type bookinfo struct {
-	example  string
-	conflict string // what tls-check says of productpage, as a pattern
-	rulePath string
+	example   string
+	forgotten string // what tls-check says of productpage while no rule is there, as a pattern
+	conflict  string // and with destrule-productpage
+	rulePath  string
+	byEditor  bool
 }
 
-// The scenes of a namespace that goes STRICT: all is well, callers fail, and the repair, with the traffic as evidence.
+// The scenes of a namespace that goes STRICT: all is well, callers fail without a rule and with a wrong one, and the repair, with
+// the traffic as evidence.
 func TestBookinfo(t *testing.T) {
-	for _, b := range []bookinfo{
-		{
-			example: "bookinfo", conflict: `productpage\.bookinfo\.svc\.cluster\.local:9080 +CONFLICT +mTLS +HTTP +default/bookinfo +destrule-productpage/bookinfo`,
-			rulePath: "/apis/networking/v1alpha3/namespaces/bookinfo/destination-rule/destrule-productpage",
-		},
-		{
-			example: "bookinfo-current", conflict: `productpage\.bookinfo\.svc\.cluster\.local:9080 +CONFLICT +STRICT +DISABLE +bookinfo/default +bookinfo/destrule-productpage`,
+	const row = `productpage\.bookinfo\.svc\.cluster\.local:9080 +CONFLICT +`
+	legacy := bookinfo{
+		example: "bookinfo", forgotten: row + `mTLS +HTTP +default/bookinfo +-\s`, conflict: row + `mTLS +HTTP +default/bookinfo +destrule-productpage/bookinfo`,
+		rulePath: "/apis/networking/v1alpha3/namespaces/bookinfo/destination-rule/destrule-productpage",
+	}
+	edited := legacy
+	edited.byEditor = true
+	for name, b := range map[string]bookinfo{
+		"bookinfo, by an editor": edited,
+		"bookinfo":               legacy,
+		"bookinfo-current": {
+			example: "bookinfo-current", forgotten: row + `STRICT +- +bookinfo/default +-\s`, conflict: row + `STRICT +DISABLE +bookinfo/default +bookinfo/destrule-productpage`,
 			rulePath: "/apis/networking.istio.io/v1/namespaces/bookinfo/destination-rule/destrule-productpage",
 		},
 	} {
-		t.Run(b.example, b.run)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b.run(t)
+		})
 	}
 }
 
@@ -48,42 +58,22 @@ func (b bookinfo) run(t *testing.T) {
 		}
 		return "", true
 	})
-	before := m.failed(edges) // callers that were up before the called may have failed once
-	time.Sleep(time.Second)
+	before, count := m.failed(edges), m.served("productpage", "200", "") // callers that were up before the called may have failed once
+	m.eventually("more of it", func() (string, bool) {
+		n := m.served("productpage", "200", "") - count
+		return fmt.Sprint(n), n > 10
+	})
 	if n := m.failed(edges) - before; n != 0 {
 		t.Errorf("%v requests failed before anything was changed", n)
 	}
 
-	// The namespace goes STRICT, and a forgotten rule lets clients send plaintext.
+	// The namespace goes STRICT, and nobody has told a client; then a forgotten rule lets clients send plaintext.
 	m.add(b.example + "/default-strict.yaml")
+	b.broken(m, b.forgotten)
 	m.add(b.example + "/destrule-productpage.yaml")
-	generator := m.pod("bookinfo", "traffic-generator")
-	for _, client := range []string{generator.Name, "deploy/traffic-generator-productpage"} {
-		m.eventually("the conflict is in force", func() (string, bool) {
-			out, _ := m.try("tls-check", "-n", "bookinfo", client, "productpage.bookinfo.svc.cluster.local")
-			return out, matches(b.conflict, out)
-		})
-	}
-	m.synced()
-	m.eventually("callers get 503", func() (string, bool) {
-		out, _ := m.curl(generator, "-i", "http://productpage.bookinfo:9080/")
-		return out, strings.Contains(out, "HTTP/1.1 503")
-	})
-	out, _ := m.curl(generator, "-i", "http://productpage.bookinfo:9080/")
-	head, body, _ := strings.Cut(out, "\r\n\r\n")
-	for _, want := range []string{"HTTP/1.1 503 Service Unavailable", "content-type: text/plain", "server: oarlock", "content-length: 95"} {
-		if !strings.Contains(head, want) {
-			t.Errorf("the answer has no %q:\n%s", want, head)
-		}
-	}
-	if want := "upstream connect error or disconnect/reset before headers. reset reason: connection termination"; body != want {
-		t.Errorf("body = %q, want %q", body, want)
-	}
-	m.eventually("the log line has UC", func() (string, bool) {
-		out := m.do("logs", generator.Name, "-n", "bookinfo", "-c", "istio-proxy", "--tail", "50")
-		return out, matches(`"GET / HTTP/1\.1" 503 UC .*outbound\|9080\|\|productpage\.bookinfo\.svc\.cluster\.local`, out)
-	})
-	page := m.pod("bookinfo", "productpage")
+	b.broken(m, b.conflict)
+	generator, page := m.pod("bookinfo", "traffic-generator"), m.pod("bookinfo", "productpage")
+	m.refusal(generator)
 	m.eventually("the server names the cause", func() (string, bool) {
 		n := sum(m.scrape(page), "oarlock_handshake_failures_total", map[string]string{"reporter": "destination", "cause": "plaintext-to-tls"})
 		return fmt.Sprint(n), n > 0
@@ -95,39 +85,125 @@ func (b bookinfo) run(t *testing.T) {
 		t.Errorf("proxy-config cluster:\n%s", out)
 	}
 
-	// The repair, by the verb in one generation and by an editor in the other.
 	pods := m.status().Pods
-	if b.example == "bookinfo" {
-		b.byEditor(m)
+	if b.byEditor {
+		m.mendByEditor()
 	} else {
 		out, code := m.try("mtls", "require", "bookinfo", "--clients", "--yes")
 		if code != 0 || !matches(`enforced on (\d+) of (\d+) sidecars in`, out) {
 			t.Fatalf("mtls require: %d\n%s", code, out)
 		}
 	}
-	m.eventually("requests succeed, encrypted", func() (string, bool) {
-		out, _ := m.curl(generator, "-i", "http://productpage.bookinfo:9080/")
-		return out, strings.Contains(out, "HTTP/1.1 200")
-	})
+	b.mended(m, edges)
+	sameProcesses(t, pods, m.status().Pods)
+}
+
+// generators are the callers of productpage: one in its own namespace and two elsewhere.
+func (m *liveMesh) generators() []api.Pod {
+	m.t.Helper()
+	var out []api.Pod
+	for _, namespace := range []string{"bookinfo", "traffic-generator", "default"} {
+		out = append(out, m.pod(namespace, "traffic-generator"))
+	}
+	return out
+}
+
+// broken waits until a conflict is told of for every caller, and is what each of them meets.
+func (b bookinfo) broken(m *liveMesh, conflict string) {
+	m.t.Helper()
+	for i, g := range m.generators() {
+		clients := []string{g.Name}
+		if i == 0 {
+			clients = append(clients, "deploy/traffic-generator-productpage")
+		}
+		for _, client := range clients {
+			m.eventually("the conflict is in force for "+client+" in "+g.Namespace, func() (string, bool) {
+				out, _ := m.try("tls-check", "-n", g.Namespace, client, "productpage.bookinfo.svc.cluster.local")
+				return out, matches(conflict, out)
+			})
+		}
+	}
 	m.synced()
+	for _, g := range m.generators() {
+		m.eventually("503 for the caller in "+g.Namespace, func() (string, bool) {
+			out, _ := m.curl(g, "-i", "http://productpage.bookinfo:9080/")
+			return out, strings.Contains(out, "HTTP/1.1 503")
+		})
+		ok := m.answered(g, "200")
+		refused := m.answered(g, "503")
+		m.eventually("its own calls get 503 as well, with UC", func() (string, bool) {
+			n := m.answered(g, "503") - refused
+			out := m.do("logs", g.Name, "-n", g.Namespace, "-c", "istio-proxy", "--tail", "50")
+			return fmt.Sprint(n, "\n", out), n > 2 && matches(`"GET / HTTP/1\.1" 503 UC .*outbound\|9080\|\|productpage\.bookinfo\.svc\.cluster\.local`, out)
+		})
+		if n := m.answered(g, "200") - ok; n != 0 {
+			m.t.Errorf("%v requests of the caller in %s succeeded meanwhile", n, g.Namespace)
+		}
+	}
+}
+
+// answered counts what a pod's sidecar got from productpage.
+func (m *liveMesh) answered(p api.Pod, code string) float64 {
+	m.t.Helper()
+	return sum(m.scrape(p), "istio_requests_total", map[string]string{"reporter": "source", "response_code": code, "destination_service_name": "productpage"})
+}
+
+// refusal looks at the answer of a sidecar whose plaintext was not taken.
+func (m *liveMesh) refusal(generator api.Pod) {
+	m.t.Helper()
+	out, _ := m.curl(generator, "-i", "http://productpage.bookinfo:9080/")
+	head, body, _ := strings.Cut(out, "\r\n\r\n")
+	for _, want := range []string{"HTTP/1.1 503 Service Unavailable", "content-type: text/plain", "server: oarlock", "content-length: 95"} {
+		if !strings.Contains(head, want) {
+			m.t.Errorf("the answer has no %q:\n%s", want, head)
+		}
+	}
+	if want := "upstream connect error or disconnect/reset before headers. reset reason: connection termination"; body != want {
+		m.t.Errorf("body = %q, want %q", body, want)
+	}
+}
+
+// mended waits until every request of everybody succeeds over mutual TLS.
+func (b bookinfo) mended(m *liveMesh, edges []string) {
+	m.t.Helper()
+	for _, g := range m.generators() {
+		m.eventually("requests of the caller in "+g.Namespace+" succeed", func() (string, bool) {
+			out, _ := m.curl(g, "-i", "http://productpage.bookinfo:9080/")
+			return out, strings.Contains(out, "HTTP/1.1 200")
+		})
+	}
+	m.synced()
+	before := map[string]float64{}
+	for _, service := range edges {
+		before[service] = m.served(service, "200", "mutual_tls")
+	}
+	failed, plain := m.failed(edges), 0.0
+	for _, service := range edges {
+		plain += m.served(service, "200", "none")
+	}
 	m.eventually("every edge is encrypted", func() (string, bool) {
 		for _, service := range edges {
-			if m.served(service, "200", "mutual_tls") == 0 {
+			if m.served(service, "200", "mutual_tls") == before[service] {
 				return service, false
 			}
 		}
 		return "", true
 	})
+	for _, service := range edges {
+		plain -= m.served(service, "200", "none")
+	}
+	if n := m.failed(edges) - failed; n != 0 || plain != 0 {
+		m.t.Errorf("after the repair %v requests failed and %v were plaintext", n, -plain)
+	}
 	for _, p := range m.status().Pods {
 		if out, code := m.try("tls-check", "--conflicts", p.Name, "-n", p.Namespace); code != 0 {
-			t.Errorf("tls-check --conflicts %s: %d\n%s", p.Name, code, out)
+			m.t.Errorf("tls-check --conflicts %s: %d\n%s", p.Name, code, out)
 		}
 	}
-	sameProcesses(t, pods, m.status().Pods)
 }
 
-// byEditor changes one line of the forgotten rule and adds one for the services that have none.
-func (b bookinfo) byEditor(m *liveMesh) {
+// mendByEditor changes one line of the forgotten rule and adds one for the services that have none.
+func (m *liveMesh) mendByEditor() {
 	m.t.Helper()
 	m.edit("destrule-productpage.yaml", "mode: DISABLE", "mode: ISTIO_MUTUAL")
 	rule := `apiVersion: networking.istio.io/v1alpha3
