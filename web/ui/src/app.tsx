@@ -33,7 +33,7 @@ export function App({ problem }: { problem: string }) {
 function Frame() {
   const here = useRoute();
   const meshes = useMeshes();
-  useEvents(here.mesh);
+  useEvents(meshes.data?.meshes.some((m) => m.name === here.mesh) ? here.mesh : null);
   useEffect(() => {
     // A single mesh needs no list: the plain address leads to it.
     const only = meshes.data?.meshes.length === 1 ? meshes.data.meshes[0] : undefined;
@@ -107,8 +107,8 @@ function Shown({ here, meshes }: { here: Route; meshes: NonNullable<ReturnType<t
   }
   if (here.mesh !== null && !meshes.meshes.some((m) => m.name === here.mesh)) {
     return (
-      <Empty title={`There is no mesh ${here.mesh}`} icon="help">
-        <p>It may have ended. These run:</p>
+      <Empty title={`There is no mesh “${here.mesh}”`} icon="help">
+        <p>It may have gone down. These run on this machine:</p>
         <ul className="plain">
           {meshes.meshes.map((m) => (
             <li key={m.name}>

@@ -81,7 +81,7 @@ function Loaded({ graphs, error, away, scope }: LoadedProps) {
   const [hops] = useParam("hops");
   const label: Label = Object.hasOwn(LABELS, labelName) ? (labelName as Label) : "mtls";
   const mode: Mode = as === "only" || as === "hide" ? as : "find";
-  const picture = useMemo(() => pictureOf(graphs, label), [graphs, label]);
+  const picture = useMemo(() => pictureOf(graphs, label, innerWidth <= 760 ? 0.6 : 1.7), [graphs, label]);
   const compiled = useMemo(() => (q.trim() ? tryCompile(q) : {}), [q]);
   const shown = useMemo(
     () => shownOf(picture, { match: compiled.match, mode, near: near && picture.nodes.some((n) => n.id === near) ? { id: near, hops: hops === "2" ? 2 : 1 } : undefined }),
@@ -93,6 +93,11 @@ function Loaded({ graphs, error, away, scope }: LoadedProps) {
   const [hover, setHover] = useState<{ key: string; x: number; y: number } | null>(null);
   const actions = useActions(picture, canvas, scope);
   const [expand] = useParam("expand");
+  const beside = useRef(listed);
+  useEffect(() => {
+    if (beside.current !== listed && !canvas.current?.byHand) canvas.current?.fit();
+    beside.current = listed;
+  }, [listed]);
   const host = useCanvas({ canvas, picture, shown, selection: here.selection, scope, near, expand, actions, setHover });
   useGraphKeys(actions, here.selection, setListed);
   const nothing = picture.nodes.length === 0;
@@ -201,6 +206,9 @@ interface CanvasWants {
   setHover: (h: { key: string; x: number; y: number } | null) => void;
 }
 
+/** The meshes of a picture, as one word. */
+const meshesOf = (p: Picture): string => [...new Set(p.nodes.map((n) => n.mesh))].join("\n");
+
 /** The collapsed groups of a picture, as one word. */
 function groupsOf(p: Picture): string {
   return p.nodes
@@ -215,7 +223,7 @@ function useCanvas(w: CanvasWants) {
   const host = useRef<HTMLDivElement>(null);
   const { canvas } = w;
   const fitted = useRef("");
-  const opened = useRef({ groups: "", expand: "" });
+  const opened = useRef({ groups: "", meshes: "", expand: "" });
   const latest = useRef(w);
   latest.current = w;
   useEffect(() => {
@@ -226,7 +234,7 @@ function useCanvas(w: CanvasWants) {
       {
         pick: (key) => latest.current.actions.select(key),
         enter: (key) => latest.current.actions.enter(key),
-        hover: (key, at) => latest.current.setHover(key ? { key, ...at } : null),
+        hover: (key, at) => latest.current.setHover(key ? { key, x: at.x + (host.current?.offsetLeft ?? 0), y: at.y } : null),
         moved: (v) => (v ? viewports.set(latest.current.scope, v) : viewports.delete(latest.current.scope)),
       },
       ratio,
@@ -244,15 +252,18 @@ function useCanvas(w: CanvasWants) {
     c.show(w.picture, w.shown, w.selection);
     // It is fitted once, when another neighbourhood is looked at, and when groups open or close; never because something moved.
     const key = `${w.scope}|${w.near}|${w.picture.nodes.length > 0}`;
+    const meshes = meshesOf(w.picture);
     const groups = groupsOf(w.picture);
     const before = opened.current;
-    if (groups !== before.groups) opened.current = { groups, expand: w.expand };
+    if (groups !== before.groups || meshes !== before.meshes) opened.current = { groups, meshes, expand: w.expand };
     if (fitted.current !== key) {
       const back = fitted.current === "" && !w.near ? viewports.get(w.scope) : undefined;
       if (back) c.setViewport(back);
       else c.open(fitted.current !== "");
       fitted.current = key;
-      opened.current = { groups, expand: w.expand };
+      opened.current = { groups, meshes, expand: w.expand };
+    } else if (meshes !== before.meshes && !c.byHand) {
+      c.open(); // the graph of another mesh came, or one went
     } else if (groups !== before.groups && (!c.byHand || c.blank()) && (w.expand !== before.expand || (groups === "") !== (before.groups === ""))) {
       c.fit(true); // groups were opened or closed, and that is drawn now
     }

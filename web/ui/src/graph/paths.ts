@@ -8,8 +8,11 @@ export interface Point {
 export const WIDTH = 156;
 export const HEIGHT = 40;
 
-/** How a line runs: forward from the right side to the left one, back the other way, or round by the right side. */
-export type Way = "forward" | "back" | "round";
+/**
+ * How a line runs: forward from the right side to the left one, back the other way, round by the right side, or down, from a
+ * service to what stands beneath it.
+ */
+export type Way = "forward" | "back" | "round" | "down";
 
 /**
  * A line between two nodes. It begins at the first point and ends at the last; between them it is a chain of quadratic curves,
@@ -33,6 +36,13 @@ export function lineOf(a: Point, b: Point, offset = 0): Line {
   }
   // It leaves and arrives level.
   return { way, points: [start, { x: start.x + 0.42 * dx, y: start.y + offset }, { x: end.x - 0.42 * dx, y: end.y + offset }, end] };
+}
+
+/** The line to what stands beneath: the nodes between lie on it. */
+export function lineDown(a: Point, b: Point): Line {
+  const start = { x: a.x, y: a.y + HEIGHT / 2 };
+  const end = { x: b.x, y: b.y - HEIGHT / 2 };
+  return { way: "down", points: [start, middle(start, end), end] };
 }
 
 /** A line of the layout, between the middles of two nodes. */

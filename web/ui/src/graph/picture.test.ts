@@ -49,11 +49,16 @@ describe("a picture", () => {
     expect(p.nodes.find((n) => n.node.name === "bank")?.collapsed).toBe(true);
   });
 
-  it("puts several meshes below each other, each in a box", () => {
+  it("puts several meshes below or beside each other, each in a box", () => {
     const p = pictureOf([{ mesh: "a", graph: mesh() }, { mesh: "b", graph: mesh() }], "none");
     const [first, second] = p.boxes.filter((b) => !b.node).sort((x, y) => x.y - y.y);
     expect([first?.name, second?.name]).toEqual(["a", "b"]);
     expect((first?.y ?? 0) + (first?.height ?? 0)).toBeLessThan(second?.y ?? 0);
+    const tall = mesh();
+    if (tall.layout) tall.layout.height = 3000;
+    const [left, right] = pictureOf([{ mesh: "a", graph: tall }, { mesh: "b", graph: mesh() }], "none").boxes.filter((b) => !b.node).sort((x, y) => x.x - y.x);
+    expect([left?.y, left?.name]).toEqual([right?.y, "a"]);
+    expect((left?.x ?? 0) + (left?.width ?? 0)).toBeLessThan(right?.x ?? 0);
     expect(new Set(p.nodes.map((n) => n.id)).size).toBe(p.nodes.length);
   });
 

@@ -3,7 +3,7 @@ import type { Edge, Finding, Graph, GraphNode, Lock } from "../api/types";
 import { duration, number, percent, rate } from "../ui/format";
 import { endNames } from "../ui/names";
 import { attempts, rateOf } from "./facts";
-import { lineAlong, lineOf, lockPlaces, startOf, endOf, HEIGHT, WIDTH, type Line, type Point } from "./paths";
+import { lineAlong, lineDown, lineOf, lockPlaces, startOf, endOf, HEIGHT, WIDTH, type Line, type Point } from "./paths";
 
 /** What stands at an edge beside its lock. */
 export const LABELS = {
@@ -92,17 +92,21 @@ export interface Picture {
 /** The key of a node or edge in a picture: several meshes may be in one. */
 export const keyOf = (mesh: string, id: string): string => `${mesh} ${id}`;
 
-/** Draws the graphs of one mesh or several, below each other. */
-export function pictureOf(graphs: readonly { mesh: string; graph: Graph }[], label: Label): Picture {
+/** Draws the graphs of one mesh, or of several, below or beside each other: as they are larger on a screen of this aspect. */
+export function pictureOf(graphs: readonly { mesh: string; graph: Graph }[], label: Label, aspect = 1.7): Picture {
   const out: Picture = { width: 0, height: 0, nodes: [], boxes: [], edges: [], links: [] };
+  const widths = graphs.map((g) => g.graph.layout?.width ?? 0);
+  const heights = graphs.map((g) => g.graph.layout?.height ?? 0);
+  const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
+  const beside = Math.min(aspect / sum(widths), 1 / Math.max(...heights)) > Math.min(aspect / Math.max(...widths), 1 / sum(heights));
   for (const { mesh, graph } of graphs) {
     const many = graphs.length > 1;
-    const top = out.height + (many ? 56 : 0);
-    const left = many ? 24 : 0;
+    const left = many ? 24 + (beside ? out.width : 0) : 0;
+    const top = many ? 56 + (beside ? 0 : out.height) : 0;
     const size = addMesh(out, mesh, graph, left, top, label);
-    if (many) out.boxes.unshift({ id: keyOf(mesh, "mesh"), mesh, name: mesh, x: 0, y: top - 40, width: size.width + 2 * left, height: size.height + 56 });
-    out.width = Math.max(out.width, size.width + 2 * left);
-    out.height = top + size.height + (many ? 40 : 0);
+    if (many) out.boxes.unshift({ id: keyOf(mesh, "mesh"), mesh, name: mesh, x: left - 24, y: top - 40, width: size.width + 48, height: size.height + 56 });
+    out.width = Math.max(out.width, left + size.width + (many ? 24 + (beside ? 40 : 0) : 0));
+    out.height = Math.max(out.height, top + size.height + (many ? 40 : 0));
   }
   return out;
 }
@@ -131,7 +135,8 @@ function addMesh(out: Picture, mesh: string, g: Graph, left: number, top: number
       const to = drawn.get(keyOf(mesh, e));
       if (!from || !to) continue;
       const points = lines.get(`${n.id}~${e}`);
-      out.links.push({ id: keyOf(mesh, `${n.id}~${e}`), mesh, from: from.id, to: to.id, lock: shares.get(n.id + " " + e), led: points !== undefined, line: points ? lineAlong(points, from, to) : lineOf(from, to) });
+      const line = points ? lineAlong(points, from, to) : from.x === to.x && from.y < to.y ? lineDown(from, to) : lineOf(from, to);
+      out.links.push({ id: keyOf(mesh, `${n.id}~${e}`), mesh, from: from.id, to: to.id, lock: shares.get(n.id + " " + e), led: points !== undefined, line });
     }
   }
   if (strays > 0) size.height += 84 + Math.floor((strays - 1) / 6) * 64;

@@ -72,6 +72,7 @@ export function stylesheet(c: Colours, font: string, large: boolean, step = 0, c
     { selector: "edge.edge, edge.led", style: { "curve-style": "unbundled-bezier", "control-point-weights": "data(cw)", "control-point-distances": "data(cd)", "edge-distances": "endpoints" } },
     { selector: "edge.forward", style: { "source-endpoint": "50% 0%", "target-endpoint": "-50% 0%" } },
     { selector: "edge.back", style: { "source-endpoint": "-50% 0%", "target-endpoint": "50% 0%" } },
+    { selector: "edge.down", style: { "source-endpoint": "0% 50%", "target-endpoint": "0% -50%" } },
     { selector: "edge.round", style: { "source-endpoint": "50% 0%", "target-endpoint": "50% 0%" } },
     { selector: "edge.unknown", style: { "line-opacity": crowd ? 0.4 : 0.75 } },
   ];

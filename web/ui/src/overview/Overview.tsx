@@ -232,7 +232,7 @@ function Certificates({ of }: { of: Answer }) {
           <thead>
             <tr>
               <th>Pod</th>
-              <th>Ends</th>
+              <th className="number">Ends in</th>
               <th>State</th>
             </tr>
           </thead>
@@ -253,6 +253,7 @@ function Certificates({ of }: { of: Answer }) {
           </tbody>
         </table>
       )}
+      {of.certificates.length > 6 && <p className="faint">and {of.certificates.length - 6} more</p>}
     </Card>
   );
 }
@@ -294,7 +295,7 @@ function StoreCard({ of }: { of: Answer }) {
       ) : (
         <p className="soft">
           {s.kind === "none" ? "Nothing looks at the traffic of this mesh." : `${s.up} of ${count(s.targets, "sidecar")} answered the last time; they are asked every ${s.intervalSeconds} s.`}
-          {s.retentionSeconds > 0 && ` Kept for ${span(s.retentionSeconds * 1000)}.`}
+          {s.retentionSeconds > 0 && ` Kept for ${span(s.retentionSeconds * 1000).replaceAll(" ", "\u00a0")}.`}
         </p>
       )}
       {s.address && <p className="faint mono overview-name">{s.address}</p>}

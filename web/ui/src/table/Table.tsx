@@ -1,5 +1,5 @@
 // Connections, services, workloads, namespaces and meshes as tables: sorted, filtered, copied as CSV.
-import { useDeferredValue, useMemo, useState, type ReactNode } from "react";
+import { useDeferredValue, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import { ApiError } from "../api/client";
 import { useEach } from "../api/resource";
 import { LOCKS, type Lock, type Locks, type MeshEntry } from "../api/types";
@@ -38,11 +38,15 @@ export default function Table({ mesh, meshes, window }: ViewProps) {
   const failed = answers.find((a) => a.error);
   const waiting = list !== "meshes" && answers.some((a) => !a.data) && !failed;
   const lists = mesh === null ? LISTS : LISTS.filter((l) => l !== "meshes");
+  const tabs = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    tabs.current?.querySelector(".choice-on")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [list]);
   return (
     <div className="table-view">
       <h1 className="hidden">Table</h1>
       <div className="table-bar">
-        <div className="choice" role="radiogroup" aria-label="What the rows are">
+        <div ref={tabs} className="choice" role="radiogroup" aria-label="What the rows are">
           {lists.map((l) => (
             <label key={l} className={l === list ? "choice-on" : ""}>
               <input type="radio" name="list" checked={l === list} onChange={() => setList(l === "connections" ? "" : l)} />

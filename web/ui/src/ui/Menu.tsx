@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState, type ReactNode } from "react";
+import { useEffect, useId, useLayoutEffect, useRef, useState, type ReactNode } from "react";
 
 interface Props {
   /** What the button shows. */
@@ -16,7 +16,16 @@ interface Props {
 export function Menu({ button, label, title, className = "button", align = "start", children }: Props) {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
+  const body = useRef<HTMLDivElement>(null);
   const id = useId();
+  // What would leave the screen is moved back into it.
+  useLayoutEffect(() => {
+    const b = body.current;
+    if (!open || !b) return;
+    const { left, right } = b.getBoundingClientRect();
+    const by = left < 8 ? 8 - left : Math.min(0, document.documentElement.clientWidth - 8 - right);
+    if (by !== 0) b.style.transform = `translateX(${by}px)`;
+  }, [open]);
   const close = () => {
     setOpen(false);
     box.current?.querySelector<HTMLElement>("button")?.focus();
@@ -46,7 +55,7 @@ export function Menu({ button, label, title, className = "button", align = "star
         {button}
       </button>
       {open && (
-        <div id={id} className={`menu-body menu-${align}`}>
+        <div id={id} ref={body} className={`menu-body menu-${align}`}>
           {children(close)}
         </div>
       )}

@@ -37,7 +37,7 @@ export function duration(ms: number): string {
   return span(ms);
 }
 
-/** A span of time in one or two units: "8 s", "3 min", "2 h 5 min", "12 d". */
+/** A span of time in one or two units: "8 s", "3 min", "2 h 5 min", "12 d", "10 y". */
 export function span(ms: number): string {
   const s = Math.max(0, Math.round(ms / 1000));
   if (s < 60) return `${s} s`;
@@ -45,7 +45,8 @@ export function span(ms: number): string {
   if (min < 60) return `${min} min`;
   const h = Math.floor(min / 60);
   if (h < 48) return min % 60 ? `${h} h ${min % 60} min` : `${h} h`;
-  return `${Math.round(h / 24)} d`;
+  const d = Math.round(h / 24);
+  return d < 730 ? `${d} d` : `${Math.round(d / 365)} y`;
 }
 
 /** "3 min ago", "in 2 h". */

@@ -25,10 +25,18 @@ interface Props {
 }
 
 export default function Editor(props: Props) {
-  const { mesh, file, template } = props;
+  const { mesh, file, template, readOnly } = props;
   // A file that is to be written is not asked for: there is none.
   const answer = useMesh(template ? null : mesh, "file", { name: file }, 5000);
   const missing = answer.error?.status === 404;
+  if (readOnly && template) {
+    return (
+      <Empty title="Nothing can be written here" icon="docs">
+        <p>This dashboard is read-only: it shows files, and writes none.</p>
+        <Back />
+      </Empty>
+    );
+  }
   if (template || (missing && draftOf(mesh, file))) return <Sheet key="new" {...props} found={null} refetch={answer.refetch} />;
   if (answer.data && !missing) return <Sheet key="there" {...props} found={answer.data} refetch={answer.refetch} />;
   if (missing) {
