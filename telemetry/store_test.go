@@ -226,6 +226,7 @@ func TestGarbage(t *testing.T) {
 func TestClockGoesBack(t *testing.T) {
 	for _, reopened := range []bool{false, true} {
 		t.Run(fmt.Sprintf("reopened %v", reopened), func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			s := newSidecar(t, "web-0.shop", web)
 			store := newStore(t, Options{Folder: dir})
@@ -306,6 +307,7 @@ func TestBounds(t *testing.T) {
 		{"a time of its own", "istio_requests_total 1 99999999999999\n", Options{}, 1, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := running(t, c.opt, page(t, c.text))
 			eventually(t, "scraped", func() error {
 				h := s.Health(t.Context())
@@ -338,6 +340,12 @@ func TestTargetsComeGoAndMove(t *testing.T) {
 	up(0, 0)
 	s.SetTargets([]Target{a.target()})
 	up(1, 1)
+	if _, err := s.Trend(t.Context(), metrics.TrendQuery{}); err != nil {
+		t.Error(err)
+	}
+	if o := flows(t, s, metrics.Window{}); o.Newest.IsZero() {
+		t.Errorf("%+v", o)
+	}
 	a.server.Close()
 	up(1, 0)
 	s.SetTargets([]Target{a.target(), b.target()}) // one name: the last counts
