@@ -68,6 +68,11 @@ func (c *Client) Rotate(ctx context.Context, r Rotate) (*CA, error) {
 	return ask[CA](ctx, c, http.MethodPost, "/v1/ca/rotate", r)
 }
 
+// Token issues a token for a workload.
+func (c *Client) Token(ctx context.Context, r TokenRequest) (*Token, error) {
+	return ask[Token](ctx, c, http.MethodPost, "/v1/ca/token", r)
+}
+
 // GraphQuery says which part of the graph is wanted. The zero value is all of it, over the default window.
 type GraphQuery struct {
 	Window     time.Duration // how far back observations go; 0 is the default

@@ -227,6 +227,23 @@ type Rotate struct {
 	Force bool `json:"force,omitempty"`
 }
 
+// TokenRequest asks for a token of a workload, by its name as a node: that of a Pod, or of what the manifests declare where nothing
+// runs it.
+type TokenRequest struct {
+	Namespace string `json:"namespace"`
+	Pod       string `json:"pod"`
+}
+
+// Token lets a sidecar ask for certificates and configuration, as one workload. Keep it as a secret.
+type Token struct {
+	Head
+	Namespace string    `json:"namespace"`
+	Pod       string    `json:"pod"`
+	Identity  string    `json:"identity"` // SPIFFE ID of the certificates that it gets
+	Expires   time.Time `json:"expires"`
+	Token     string    `json:"token"`
+}
+
 // Error is the answer to what could not be done, with a status of 4xx or 5xx.
 type Error struct {
 	Head

@@ -2,6 +2,9 @@ package control
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"slices"
 
@@ -130,6 +133,36 @@ func (p *Plane) Rotate(r api.Rotate) error {
 		return p.authority.Retire(r.Force)
 	}
 	return p.authority.Rotate()
+}
+
+// Token implements web.Mesh. A token is bound to whom the xDS server takes its bearer's node for: it opens what it is for, and
+// nothing else.
+func (p *Plane) Token(r api.TokenRequest) (*api.Token, error) {
+	w := p.xds.Workload(r.Namespace, r.Pod)
+	status, err := http.StatusConflict, error(nil)
+	switch {
+	case p.Now().Published == nil:
+		status, err = http.StatusServiceUnavailable, errors.New("it is not known yet what runs")
+	case w == nil:
+		status, err = http.StatusNotFound, errors.New("the mesh has no such workload")
+	case w.Capture != mesh.CaptureSidecar:
+		err = fmt.Errorf("it has no sidecar: %s", w.CaptureReason)
+	case w.ServiceAccount == "":
+		err = errors.New("it names no serviceAccount, of which its identity is made")
+	}
+	if err != nil {
+		return nil, web.Refusal(status, fmt.Errorf("issue token for %.63s/%.253s: %w", r.Namespace, r.Pod, err))
+	}
+	who := identity(w)
+	id, err := who.SPIFFEID(p.authority.TrustDomain())
+	if err != nil {
+		return nil, web.Refusal(status, fmt.Errorf("issue token for %s/%s: %w", r.Namespace, r.Pod, err))
+	}
+	token, expires, err := p.tokens.Issue(who)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Token{Head: head("Token"), Namespace: r.Namespace, Pod: r.Pod, Identity: id.String(), Expires: expires, Token: token}, nil
 }
 
 // CA implements web.Mesh.

@@ -261,7 +261,7 @@ func questions(r *rig) map[string]string {
 		"POST /v1/probe": `{"to": "shop/api:80"}`, "GET /v1/certificates": "", "GET /v1/logs": "?pod=shop/api-abc-1&tail=2",
 		"GET /v1/tap": "?node=" + node, "GET /v1/proxy": "?pod=shop/api-abc-1", "GET /v1/events": "", "GET /v1/manifests": "",
 		"POST /v1/reload": `{"files": {}}`, "GET /v1/sync": "?wait=1ms", "GET /v1/ca": "", "GET /v1/openapi.json": "",
-		"POST /v1/ca/rotate": `{"step": "prepare"}`,
+		"POST /v1/ca/rotate": `{"step": "prepare"}`, "POST /v1/ca/token": `{"namespace": "shop", "pod": "api-abc-1"}`,
 	}
 }
 

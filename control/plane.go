@@ -244,7 +244,7 @@ func sleep(ctx context.Context, d time.Duration) {
 func (p *Plane) serverTLS() (*tls.Config, error) {
 	who := ca.Identity{Namespace: "istio-system", ServiceAccount: "istiod", Workload: "oarlock"}
 	hosts := []string{ServerName, "localhost", "127.0.0.1"}
-	if host, _, err := net.SplitHostPort(p.opt.Address); err == nil {
+	if host, _, err := net.SplitHostPort(p.opt.Address); err == nil && host != "" {
 		hosts = append(hosts, host)
 	}
 	base, err := p.authority.ServerTLS(who, hosts...)

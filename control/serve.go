@@ -53,6 +53,7 @@ func (p *Plane) listen(ctx context.Context) (*listeners, error) {
 			return nil, err
 		}
 		l.grpc = append(l.grpc, one)
+		p.log.Info("certificates and xDS are served", "address", one.Addr())
 	}
 	one, err := listenUnix(ctx, p.opt.API)
 	if err != nil {

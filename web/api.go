@@ -104,6 +104,7 @@ func (a *API) handlers() (map[string]answer, map[string]http.HandlerFunc) {
 			"GET /v1/manifests":    func(*http.Request) (any, error) { return m.Manifests(), nil },
 			"GET /v1/ca":           func(*http.Request) (any, error) { return m.CA(), nil },
 			"POST /v1/ca/rotate":   a.rotate,
+			"POST /v1/ca/token":    a.token,
 			"POST /v1/reload":      a.reload,
 			"GET /v1/overview":     a.overview,
 			"GET /v1/graph":        a.graph,
@@ -186,6 +187,9 @@ func (p *problem) Unwrap() error { return p.err }
 func wrong(status int, format string, args ...any) error {
 	return &problem{status, fmt.Errorf(format, args...)}
 }
+
+// Refusal is an error that is answered with this status of HTTP.
+func Refusal(status int, err error) error { return &problem{status, err} }
 
 func bad(format string, args ...any) error { return wrong(http.StatusBadRequest, format, args...) }
 
@@ -302,9 +306,28 @@ func (a *API) rotate(r *http.Request) (any, error) {
 	if err := a.opt.Mesh.Rotate(ask); err != nil {
 		return nil, &problem{http.StatusConflict, err}
 	}
-	e := &entry{Change: api.Change{At: time.Now(), What: strings.TrimSuffix("rotate authority: "+ask.Step, ": "), Objects: []api.Ref{}, Diffs: []api.Diff{}}}
+	a.done(r, strings.TrimSuffix("rotate authority: "+ask.Step, ": "))
+	return a.opt.Mesh.CA(), nil
+}
+
+// token issues a token. That it did is written down before anybody has it; what it is, never.
+func (a *API) token(r *http.Request) (any, error) {
+	var ask api.TokenRequest
+	if err := decode(r, "token request", &ask); err != nil {
+		return nil, err
+	}
+	t, err := a.opt.Mesh.Token(ask)
+	if err != nil {
+		return nil, err
+	}
+	a.done(r, tokenFor+ask.Namespace+"/"+ask.Pod)
+	return t, nil
+}
+
+// done records what was done at once, to no file.
+func (a *API) done(r *http.Request, what string) {
+	e := &entry{Change: api.Change{At: time.Now(), What: what, Objects: []api.Ref{}, Diffs: []api.Diff{}}}
 	e.Impact.Effects = []api.Effect{}
 	e.Who, e.User = caller(r)
 	a.record(e)
-	return a.opt.Mesh.CA(), nil
 }

@@ -217,7 +217,7 @@ func (d *Dashboard) mesh(w http.ResponseWriter, r *http.Request) {
 	path := "/v1/" + r.PathValue("path")
 	route, ok := d.routes[r.Method+" "+path]
 	switch {
-	case !ok, path == "/v1/manifests":
+	case !ok, route.Local:
 		refuse(w, http.StatusNotFound, fmt.Errorf("%s %.200s: there is no such thing", r.Method, r.URL.Path))
 	case route.Changes && d.opt.ReadOnly:
 		refuse(w, http.StatusForbidden, errors.New("change mesh: this dashboard is read-only"))

@@ -225,16 +225,28 @@ func (j *journal) find(name string) *entry {
 	return nil
 }
 
-// trim forgets the oldest. The caller holds mu.
+// tokenFor begins what is done when a token is issued; its workload follows.
+const tokenFor = "issue token for "
+
+// trim forgets the oldest, and of the tokens of a workload all but the newest: timers ask for them all day, which would else drive
+// every other change out. The caller holds mu.
 func (j *journal) trim() {
-	total, keep := 0, 0
+	var keep []*entry
+	total, tokens := 0, map[string]bool{}
 	for _, e := range slices.Backward(j.list) {
-		if total += e.size(); keep > 0 && (total > changeBytes || keep >= changesKept) {
+		if strings.HasPrefix(e.What, tokenFor) && len(e.Diffs)+len(e.Withheld) == 0 {
+			if tokens[e.What] {
+				continue
+			}
+			tokens[e.What] = true
+		}
+		if total += e.size(); len(keep) > 0 && (total > changeBytes || len(keep) >= changesKept) {
 			break
 		}
-		keep++
+		keep = append(keep, e)
 	}
-	j.list = slices.Clone(j.list[len(j.list)-keep:])
+	slices.Reverse(keep)
+	j.list = keep
 }
 
 // announce says that files were just written, and who did. Where the mesh has taken them already, the change gets its

@@ -88,3 +88,43 @@ func TestAuditLogThatIsNot(t *testing.T) {
 		t.Errorf("mode %v", st.Mode())
 	}
 }
+
+// TestTokensLeaveRoom: timers that ask for tokens all day drive no other change out of the list, before a restart and after it.
+func TestTokensLeaveRoom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 3 * changesKept
+	policy := entryOf(0, 1)
+	policy.Name = "keen-otter"
+	for i := range n {
+		e := &entry{Change: api.Change{At: time.Unix(int64(i), 0), What: fmt.Sprintf("%sshop/web-%d", tokenFor, i%3)}}
+		if i == 1 {
+			e = policy
+		}
+		if err := j.add(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(when string) {
+		list, _, _ := j.page("", n)
+		if len(list) != 4 || list[0].What != tokenFor+"shop/web-2" || list[0].At.Unix() != n-1 || list[3].Name != "keen-otter" {
+			t.Errorf("%s there are %d changes, the oldest %q", when, len(list), list[len(list)-1].What)
+		}
+	}
+	check("before a restart")
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Count(string(text), "\n") != n {
+		t.Errorf("the file has %d lines, %v", strings.Count(string(text), "\n"), err)
+	}
+	if j, err = openJournal(path); err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	check("after it")
+}

@@ -37,6 +37,8 @@ type Mesh interface {
 	CA() *api.CA
 	// Rotate takes a step of a rotation, as api.Rotate says.
 	Rotate(r api.Rotate) error
+	// Token issues a token for a workload with a sidecar that the mesh has. The error is a [Refusal].
+	Token(r api.TokenRequest) (*api.Token, error)
 }
 
 // Now is a mesh at one moment. It is immutable. A Mesh tells [API.Took] each one, in order.

@@ -17,6 +17,8 @@ type Route struct {
 	Content      string       // media type of the answer; "" is application/json
 	// Changes says that it changes something: a read-only dashboard refuses it, and it lands in the audit log.
 	Changes bool
+	// Local says that the mesh's socket alone answers it, and no dashboard.
+	Local bool
 }
 
 // Param is a parameter of a query.
@@ -85,13 +87,15 @@ func Routes() []Route {
 			{Name: "edge", Summary: "Only of this edge."}, {Name: "node", Summary: "Only of this node."}, {Name: "namespace", Summary: "Only of this namespace."}}},
 		{Method: "GET", Path: "/v1/proxy", Summary: "What a sidecar has in force, as Envoy's config_dump in JSON.", Query: []Param{pod}},
 		{Method: "GET", Path: "/v1/events", Summary: "What happens: an event stream of Event. Last-Event-ID resumes.", Content: contentEvents},
-		{Method: "GET", Path: "/v1/manifests", Summary: "What the snapshot in force was read from. Not on a dashboard: manifests may hold Secrets.", Answer: of[api.Manifests]()},
+		{Method: "GET", Path: "/v1/manifests", Summary: "What the snapshot in force was read from. Not on a dashboard: manifests may hold Secrets.", Answer: of[api.Manifests](), Local: true},
 		{Method: "POST", Path: "/v1/reload", Summary: "Look at the manifests now.", Body: of[api.Wrote](), Answer: of[api.Reload]()},
 		{Method: "GET", Path: "/v1/sync", Summary: "Wait until a snapshot is in force on every sidecar.", Query: []Param{
 			{Name: "snapshot", Summary: "Its version (default: the newest)."}, {Name: "wait", Summary: "How long, as a duration (at most 1m; default 10s)."}}, Answer: of[api.Sync]()},
 		{Method: "GET", Path: "/v1/ca", Summary: "The authorities of the trust domain.", Answer: of[api.CA]()},
 		{Method: "GET", Path: "/v1/openapi.json", Summary: "This list, as an OpenAPI document."},
 		{Method: "POST", Path: "/v1/ca/rotate", Summary: "Take a step of a rotation.", Body: of[api.Rotate](), Answer: of[api.CA](), Changes: true},
+		{Method: "POST", Path: "/v1/ca/token", Summary: "Issue a token, by which a sidecar gets certificates and configuration as one workload. Not on a dashboard: it is a secret.",
+			Body: of[api.TokenRequest](), Answer: of[api.Token](), Changes: true, Local: true},
 	}
 }
 

@@ -55,3 +55,11 @@ func podsOf(s *mesh.Snapshot) map[podKey]*mesh.Workload {
 	}
 	return out
 }
+
+// Workload finds the workload that a node of this namespace and name gets the resources of: a Pod, or what stands for its pods
+// in a mesh that nobody runs. Nil where the newest mesh has none.
+func (s *Server) Workload(namespace, name string) *mesh.Workload {
+	s.set.Lock()
+	defer s.set.Unlock()
+	return s.pods[podKey{namespace, name}]
+}

@@ -35,6 +35,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/ca/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Issue a token, by which a sidecar gets certificates and configuration as one workload. Not on a dashboard: it is a secret. */
+        post: operations["postCaToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/certificates": {
         parameters: {
             query?: never;
@@ -1485,6 +1502,23 @@ export interface components {
              */
             total: number;
         };
+        /** @description Token lets a sidecar ask for certificates and configuration, as one workload. Keep it as a secret. */
+        Token: {
+            apiVersion: string;
+            /** Format: date-time */
+            expires: string;
+            /** @description SPIFFE ID of the certificates that it gets */
+            identity: string;
+            kind: string;
+            namespace: string;
+            pod: string;
+            token: string;
+        };
+        /** @description TokenRequest asks for a token of a workload, by its name as a node: that of a Pod, or of what the manifests declare where nothing runs it. */
+        TokenRequest: {
+            namespace: string;
+            pod: string;
+        };
         /** @description Traffic sums the edges of a node: rates per second, shares from 0 to 1. */
         Traffic: {
             /** Format: double */
@@ -1625,6 +1659,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CA"];
+                };
+            };
+            /** @description It could not be done. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postCaToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
                 };
             };
             /** @description It could not be done. */
