@@ -26,20 +26,26 @@ func TestEveryEdge(t *testing.T) {
 			t.Parallel()
 			m := up(t, c.example)
 			m.synced()
-			edges := m.edges()
-			if len(edges) != c.edges {
-				t.Fatalf("%d edges can be judged, want %d: %+v", len(edges), c.edges, edges)
-			}
-			// What began before all was in force may end after it: it is over once everybody has been heard since.
-			m.judge(edges, m.counts(edges))
-			since := m.counts(edges)
-			m.judge(edges, since)
-			for i, now := range m.counts(edges) {
-				if wrong := edges[i].wrong(now.less(since[i])); wrong != "" {
-					t.Errorf("%s: %s", &edges[i], wrong)
-				}
-			}
+			m.everyEdge(t, c.edges)
 		})
+	}
+}
+
+// everyEdge judges all edges of a mesh, of which there are so many.
+func (m *liveMesh) everyEdge(t *testing.T, want int) {
+	t.Helper()
+	edges := m.edges()
+	if len(edges) != want {
+		t.Fatalf("%d edges can be judged, want %d: %+v", len(edges), want, edges)
+	}
+	// What began before all was in force may end after it: it is over once everybody has been heard since.
+	m.judge(edges, m.counts(edges))
+	since := m.counts(edges)
+	m.judge(edges, since)
+	for i, now := range m.counts(edges) {
+		if wrong := edges[i].wrong(now.less(since[i])); wrong != "" {
+			t.Errorf("%s: %s", &edges[i], wrong)
+		}
 	}
 }
 
