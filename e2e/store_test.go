@@ -129,6 +129,8 @@ func TestPrometheusOfSomebody(t *testing.T) {
 		t.Errorf("edges with a Prometheus:\n%s", out)
 	}
 
+	m.lockFollows(c)
+
 	p.kill()
 	begin := time.Now()
 	m.eventually("nothing is known without", away)
@@ -144,6 +146,26 @@ func TestPrometheusOfSomebody(t *testing.T) {
 	p.start(time.Second, targets)
 	m.allLocked(c)
 	stores.want("")
+}
+
+// lockFollows disables mutual TLS of a service and takes that back: each time the lock shows what the store has, some scrapes later.
+func (m *liveMesh) lockFollows(c *api.Client) {
+	m.t.Helper()
+	done, err := c.ChangeMTLS(m.t.Context(), api.MTLS{Verb: "disable", Resource: "backyards-demo/bookings:8080", Apply: api.Apply{Yes: true}})
+	if err != nil || !done.Applied {
+		m.t.Fatalf("disable: %+v %v", done, err)
+	}
+	begin := time.Now()
+	m.eventually("that lock alone opens", func() (string, bool) {
+		locks, g := m.locks(c)
+		e := edgeTo(g, "frontpage", "bookings")
+		return fmt.Sprint(locks), e != nil && e.Lock == "open" && locks["locked"] == len(g.Edges)-1
+	})
+	m.t.Logf("a lock opens %v after all sidecars have the change", time.Since(begin).Round(time.Millisecond))
+	if _, err := c.Undo(m.t.Context(), api.Undo{Name: done.Name, Apply: api.Apply{Yes: true}}); err != nil {
+		m.t.Fatal(err)
+	}
+	m.allLocked(c)
 }
 
 // storeEvents hears what the event stream tells of the store.
