@@ -117,6 +117,7 @@ func (f *configFacts) rank() int {
 // place puts an object where it belongs in the Snapshot.
 func (b *builder) place(o *object) {
 	s := b.snap
+	s.Unenforced = append(s.Unenforced, o.idle...)
 	switch t := o.typed.(type) {
 	case *mesh.Namespace:
 		s.Namespaces = append(s.Namespaces, t)

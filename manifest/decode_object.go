@@ -72,9 +72,10 @@ func istioKinds(group string) []string {
 // object is one object of the input on its way into the Snapshot.
 type object struct {
 	mesh.Object
-	body    *value // as parsed; dropped by decode where nothing after it asks for it
-	typed   any    // *mesh.PeerAuthentication, *workloadFacts, ...; nil where the kind has nothing to give
-	unknown string // "Kind.group" of an object that Oarlock does not read
+	body    *value            // as parsed; dropped by decode where nothing after it asks for it
+	typed   any               // *mesh.PeerAuthentication, *workloadFacts, ...; nil where the kind has nothing to give
+	unknown string            // "Kind.group" of an object that Oarlock does not read
+	idle    []mesh.Unenforced // what of it has no effect in a mesh on this machine
 }
 
 // decoder takes in the objects of one document.
@@ -224,6 +225,7 @@ func (d *decoder) object(v *value, apiVersion string, kind mesh.Kind) {
 	if c.failed {
 		return
 	}
+	o.idle = c.unenforced(&o.Object, v)
 	if !keepsBody(kind) {
 		o.body = nil
 	}

@@ -22,11 +22,6 @@ func (c *checker) routes(vs *mesh.VirtualService, spec *value) {
 	}
 }
 
-// readHTTPFields are the fields of a rule that mesh.HTTPRoute holds.
-func readHTTPFields() []string {
-	return []string{"name", "match", "route", "redirect", "directResponse", "rewrite", "timeout", "retries"}
-}
-
 func (c *checker) httpRoute(v *value, at string) mesh.HTTPRoute {
 	out := mesh.HTTPRoute{Name: v.str("name"), Route: c.weighted(v), Origin: c.here(v)}
 	for _, e := range v.list("match") {
@@ -52,25 +47,6 @@ func (c *checker) httpRoute(v *value, at string) mesh.HTTPRoute {
 		out.Retries = &mesh.HTTPRetries{Attempts: int(r.number32("attempts", 0)),
 			PerTryTimeout: c.span(r, "perTryTimeout", at+".retries"), RetryOn: r.str("retryOn")}
 	}
-	out.Unsupported = unreadFields(v)
-	return out
-}
-
-// unreadFields lists what is written in a rule and not read, by name.
-func unreadFields(v *value) []string {
-	var out []string
-	for _, f := range v.fields {
-		known := schemas()[string(mesh.KindVirtualService)].field("spec").field("http").elem.field(f.key) != nil
-		if known && f.val.kind != nullValue && !slices.Contains(readHTTPFields(), f.key) {
-			out = append(out, f.key)
-		}
-	}
-	for i, e := range v.list("route") {
-		if e.get("headers") != nil {
-			out = append(out, "route["+strconv.Itoa(i)+"].headers")
-		}
-	}
-	slices.Sort(out)
 	return out
 }
 

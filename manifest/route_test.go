@@ -92,7 +92,6 @@ func TestHTTPRoutes(t *testing.T) {
 	off := time.Duration(0)
 	equal(t, "timeout and retries", []any{all.Name, all.Timeout, all.Retries, all.Rewrite}, []any{"all", &off,
 		&mesh.HTTPRetries{Attempts: 3, PerTryTimeout: 2 * time.Second, RetryOn: "5xx"}, &mesh.HTTPRewrite{URI: "/b", Authority: "c"}})
-	equal(t, "not read", all.Unsupported, []string{"corsPolicy", "fault", "mirror", "route[1].headers"})
 	equal(t, "redirect", vs.HTTP[1].Redirect, &mesh.HTTPRedirect{URI: "/x", Authority: "z", Scheme: "https", Port: 8443, Code: 302})
 	equal(t, "redirect of a prefix", vs.HTTP[2].Redirect, &mesh.HTTPRedirect{Prefix: "/p", Code: 301})
 	equal(t, "rewrite by regex", vs.HTTP[2].Rewrite, &mesh.HTTPRewrite{Regex: "^/a", Replacement: "/b"})
@@ -100,8 +99,8 @@ func TestHTTPRoutes(t *testing.T) {
 		equal(t, "answer", vs.HTTP[i].DirectResponse, &mesh.HTTPDirectResponse{Status: 418, Body: "tea"})
 	}
 	last := vs.HTTP[5]
-	equal(t, "one destination", []any{last.Route[0].Weight, last.Timeout, *last.Retries, last.Match, last.Unsupported},
-		[]any{uint32(100), (*time.Duration)(nil), mesh.HTTPRetries{}, []mesh.HTTPMatch(nil), []string(nil)})
+	equal(t, "one destination", []any{last.Route[0].Weight, last.Timeout, *last.Retries, last.Match},
+		[]any{uint32(100), (*time.Duration)(nil), mesh.HTTPRetries{}, []mesh.HTTPMatch(nil)})
 }
 
 func TestL4Routes(t *testing.T) {

@@ -3,7 +3,7 @@ package mesh
 import "time"
 
 // HTTPRoute is one rule of a VirtualService's http: what it matches, and what happens then. Exactly one of Route, Redirect
-// and DirectResponse is set, unless Unsupported says why none is.
+// and DirectResponse is set, or none: a rule that delegates to another VirtualService, which is not read.
 type HTTPRoute struct {
 	Name  string
 	Match []HTTPMatch // any of them; empty matches everything
@@ -15,9 +15,7 @@ type HTTPRoute struct {
 	Rewrite *HTTPRewrite
 	Timeout *time.Duration // nil where not written, which means none
 	Retries *HTTPRetries   // nil where not written, which means the mesh's
-	// Unsupported are the fields of the rule that are written and not read, in order of name: "corsPolicy", "fault".
-	Unsupported []string
-	Origin      Origin
+	Origin  Origin
 }
 
 // HTTPMatch is one condition of an HTTPRoute: all that it sets must hold.

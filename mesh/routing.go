@@ -50,6 +50,10 @@ type Gateway struct {
 	Servers  []GatewayServer
 }
 
+// GatewayHTTP are the protocols of a server that takes plain HTTP. One with a tls block is such a server too: the block
+// can ask for redirects alone.
+func GatewayHTTP() []string { return []string{"HTTP", "HTTP2", "GRPC", "GRPC-WEB"} }
+
 // GatewayServer is one server of a Gateway.
 type GatewayServer struct {
 	Name     string

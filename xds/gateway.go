@@ -83,7 +83,7 @@ func selected(g *mesh.Gateway, w *mesh.Workload) bool {
 }
 
 func servesHTTP(s *mesh.GatewayServer) bool {
-	return s.TLSMode == "" && slices.Contains([]string{"HTTP", "HTTP2", "GRPC", "GRPC-WEB"}, strings.ToUpper(s.Protocol))
+	return slices.Contains(mesh.GatewayHTTP(), strings.ToUpper(s.Protocol))
 }
 
 func (t *Translator) targetOf(w *mesh.Workload, port uint32) uint32 {
