@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,12 +24,16 @@ type runningMesh struct {
 	paths  local.Paths
 	plane  *api.Client // the control plane
 	engine *local.Client
+	// served is the folder of a control plane that serves alone: it has neither paths nor engine. "" of every other mesh.
+	served string
 }
 
 // close lets go of the connections.
 func (m *runningMesh) close() {
 	m.plane.Close()
-	m.engine.Close()
+	if m.engine != nil {
+		m.engine.Close()
+	}
 }
 
 // attach finds the running mesh that the global flags name: that of --mesh, else the only one. verb is who needs it.
@@ -42,6 +47,23 @@ func (a *app) attach(ctx context.Context, verb string) (*runningMesh, error) {
 	}
 	return connect(ctx, name)
 }
+
+// attachTo is attach, or the control plane that "oarlock serve --dir DIR" runs alone, where dir is not "".
+func (a *app) attachTo(ctx context.Context, verb, dir string) (*runningMesh, error) {
+	switch {
+	case dir == "":
+		return a.attach(ctx, verb)
+	case a.flags.mesh != "":
+		return nil, usage(fmt.Errorf("run %s: --dir and --mesh name two meshes; give one of the two", verb), "")
+	}
+	if err := a.localOnly(verb); err != nil {
+		return nil, err
+	}
+	return &runningMesh{name: filepath.Base(dir), served: dir, plane: api.NewClient(filepath.Join(dir, apiSocket))}, nil
+}
+
+// servedFlag says what --dir means to verbs that ask a control plane.
+const servedFlag = "the control plane that serves alone with its state in `FOLDER`"
 
 // connect makes the clients of a mesh that runs.
 func connect(ctx context.Context, name string) (*runningMesh, error) {
@@ -185,6 +207,9 @@ func (m *runningMesh) podsOnly(ctx context.Context) (*api.Status, error) {
 
 // unanswered is an error of asking the control plane, which the engine starts again when it ends.
 func (m *runningMesh) unanswered(err error) error {
+	if m.served != "" {
+		return unreadable(fmt.Errorf("ask mesh in %s: %w", m.served, err), "oarlock serve -f MANIFESTS --dir "+quoteWord(m.served))
+	}
 	again := ""
 	if !reachable(err) {
 		again = "; the engine starts the control plane again"

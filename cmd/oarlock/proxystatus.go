@@ -6,16 +6,20 @@ import (
 )
 
 func newProxyStatusCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var dir string
+	cmd := &cobra.Command{
 		Use:   "proxy-status [POD]",
 		Short: "What each sidecar has acknowledged",
 		Long: `What each sidecar has acknowledged of what the control plane sent: SYNCED, STALE
-(sent and not acknowledged yet), NOT SENT (there is nothing of that kind for it),
-or NACK: it refused, kept what it had, and wide says why.`,
+(sent and not acknowledged yet), NOT SENT (there is nothing of that kind for
+it), or NACK: it refused, kept what it had, and wide says why.`,
 		Args:              atMost(1),
-		RunE:              func(cmd *cobra.Command, args []string) error { return runProxyStatus(a, cmd, args) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runProxyStatus(a, cmd, dir, args) },
 		ValidArgsFunction: a.completePods,
 	}
+	cmd.Flags().StringVar(&dir, "dir", "", servedFlag)
+	must(cmd.MarkFlagDirname("dir"))
+	return cmd
 }
 
 // nodeList is the answer of proxy-status.
@@ -25,12 +29,12 @@ type nodeList struct {
 	Items []api.Node `json:"items"`
 }
 
-func runProxyStatus(a *app, cmd *cobra.Command, args []string) error {
+func runProxyStatus(a *app, cmd *cobra.Command, dir string, args []string) error {
 	format, err := a.format("table", "wide", "json", "yaml")
 	if err != nil {
 		return err
 	}
-	m, err := a.attach(cmd.Context(), "proxy-status")
+	m, err := a.attachTo(cmd.Context(), "proxy-status", dir)
 	if err != nil {
 		return noMesh("proxy-status", err)
 	}
@@ -38,6 +42,9 @@ func runProxyStatus(a *app, cmd *cobra.Command, args []string) error {
 	s, err := m.status(cmd.Context())
 	if err != nil {
 		return err
+	}
+	if m.served != "" {
+		s.Pods = podsOf(s.Nodes)
 	}
 	items, err := a.someNodes(s, args)
 	if err != nil {
@@ -72,6 +79,15 @@ func runProxyStatus(a *app, cmd *cobra.Command, args []string) error {
 // narrowNodes says what a narrow terminal does without.
 func narrowNodes(t *table) {
 	t.optional, t.spare, t.cuts = []string{"CLUSTER"}, []string{"ISTIOD"}, []cut{{"NAME", 24, keepBoth}}
+}
+
+// podsOf makes pods of sidecars, where nothing runs pods.
+func podsOf(nodes []api.Node) []api.Pod {
+	var out []api.Pod
+	for i := range nodes {
+		out = append(out, api.Pod{Namespace: nodes[i].Namespace, Name: nodes[i].Pod, Sidecar: true})
+	}
+	return out
 }
 
 // someNodes lists the sidecars of -n, or that of one pod.

@@ -27,6 +27,11 @@ func (a *app) loadRunning(ctx context.Context) (*loaded, error) {
 	}
 	defer m.close()
 	a.flags.mesh = m.name // for messages
+	return a.inForce(ctx, m)
+}
+
+// inForce makes the snapshot that is in force in m, which stays open.
+func (a *app) inForce(ctx context.Context, m *runningMesh) (*loaded, error) {
 	answer, err := m.plane.Manifests(ctx)
 	if err != nil {
 		return nil, m.unanswered(err)
@@ -205,14 +210,19 @@ type enforcement struct {
 	name    string   // of the change in the mesh's list of changes; "" where the mesh does not say it
 }
 
+// sign tells the control plane who asks, for its list of changes.
+func (m *runningMesh) sign() {
+	if who, err := user.Current(); err == nil {
+		m.plane.User = who.Username
+	}
+}
+
 // enforced lets the control plane look at what was written since begin, and waits until every sidecar has acknowledged it.
 func (m *runningMesh) enforced(ctx context.Context, begin time.Time, wrote api.Wrote, patience time.Duration) (*enforcement, error) {
 	if patience <= 0 || patience > enforcePatience {
 		patience = enforcePatience
 	}
-	if who, err := user.Current(); err == nil {
-		m.plane.User = who.Username
-	}
+	m.sign()
 	r, err := m.plane.Reload(ctx, wrote)
 	if err != nil {
 		return nil, m.unanswered(fmt.Errorf("the change is written, and not confirmed: %w", err))

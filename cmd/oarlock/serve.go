@@ -39,15 +39,23 @@ func newServeCommand(a *app) *cobra.Command {
 		Use:   "serve -f DIR --dir STATE",
 		Short: "Run a control plane alone",
 		Long: `Run a control plane alone: it reads and watches manifests, issues certificates
-(istio.v1.auth.IstioCertificateService) and serves xDS (ADS), both over TLS on the
-unix socket STATE/xds.sock and, with --listen, on an address. Its authority, and the
-key that signs tokens, are kept in STATE; STATE/root-cert.pem is what clients
-believe it by. It runs no workloads: those of the manifests count as they stand.
+(istio.v1.auth.IstioCertificateService) and serves xDS (ADS), both over TLS on
+the unix socket STATE/xds.sock and, with --listen, on an address. Its authority,
+and the key that signs tokens, are kept in STATE; STATE/root-cert.pem is what
+clients believe it by. It runs no workloads: those of the manifests count as
+they stand.
+
+A sidecar joins with a file that names this address, STATE/root-cert.pem and a
+token, which "oarlock ca token POD --dir STATE" issues for a workload of the
+manifests; docs/sidecar.md shows it. "oarlock proxy-status --dir STATE" says who
+has joined.
 
 "oarlock up" runs one by itself, for the mesh that --mesh names.`,
-		Example: `  oarlock serve -f mesh --dir state --listen 127.0.0.1:15012`,
-		Args:    atMost(0),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runServe(a, cmd, f) },
+		Example: `  oarlock serve -f mesh --dir state --listen 127.0.0.1:15012
+  oarlock ca token web.shop --dir state -d web
+  oarlock proxy --bootstrap web.json`,
+		Args: atMost(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runServe(a, cmd, f) },
 	}
 	p := cmd.Flags()
 	p.StringVar(&f.listen, "listen", "", "serve certificates and xDS at `HOST:PORT` too")

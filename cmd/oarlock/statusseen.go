@@ -16,6 +16,7 @@ type statusDocument struct {
 	*api.Status
 	Observed  *statusSeen `json:"observed,omitempty"`
 	Dashboard string      `json:"dashboard,omitempty"` // without its token
+	served    bool        // by a control plane alone
 }
 
 // statusSeen is what a mesh saw of its traffic.
@@ -74,7 +75,12 @@ func (m *runningMesh) boardURL() string {
 }
 
 // controlState is the folder of the mesh's control plane.
-func (m *runningMesh) controlState() string { return filepath.Join(m.paths.State, "control") }
+func (m *runningMesh) controlState() string {
+	if m.served != "" {
+		return m.served
+	}
+	return filepath.Join(m.paths.State, "control")
+}
 
 // observed writes what a mesh saw. Nothing is written where nothing is known of the mesh's traffic, trouble apart.
 func (w *statusWriter) observed(a *app, s *statusSeen) {

@@ -45,7 +45,7 @@ func (a *app) flagValue(i int) bool {
 	}
 	switch a.args[i-1] {
 	case "-f", "--filename", "-n", "--namespace", "-o", "--output", "--dialect", "--color", "--fail-on", "--timeout",
-		"--mesh", "--kubeconfig", "--context", "--against", "--window":
+		"--mesh", "--kubeconfig", "--context", "--against", "--window", "--dir", "-d", "--to":
 		return true
 	}
 	return false
