@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,50 +173,148 @@ echo "exit $code $code2"; ls "$1"`
 	}
 }
 
-// Two changes at once: both are made, or one is refused and says so; the files stay whole.
+// Two changes at once, in a file each and in the same one: both are made, or one is refused, says so, and can be made again.
 func TestTwoChangesAtOnce(t *testing.T) {
+	t.Parallel()
 	m := up(t, "backyards-current")
 	m.synced()
-	var wg sync.WaitGroup
-	var codes [2]int
-	var outs [2]string
-	for i, service := range []string{"bookings", "catalog"} {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			outs[i], codes[i] = m.try("mtls", "require", "backyards-demo/"+service, "--yes")
-		}()
+	mtls := func(change string) []string {
+		return append(append([]string{"mtls"}, strings.Fields(change)...), "--yes")
 	}
-	wg.Wait()
-	for i := range codes {
-		if codes[i] != 0 && !strings.Contains(outs[i], "changed since it was read") {
-			t.Errorf("a change failed otherwise than for the other: %d\n%s", codes[i], outs[i])
+	for _, c := range []struct{ first, second, listed1, listed2 string }{
+		{"require backyards-demo/bookings", "disable backyards-demo/catalog", `\[bookings\] +STRICT`, `\[catalog\] +DISABLE`},
+		{"require backyards-demo/analytics:8080", "disable backyards-demo/analytics:8083", `\[analytics\(8080\)\] +STRICT`, `\[analytics\(8083\)\] +DISABLE`}, // one object
+		{"allow mesh", "unset backyards-demo/bookings", `/default +\[\] +PERMISSIVE`, ``},
+	} {
+		var wg sync.WaitGroup
+		changes := [2]string{c.first, c.second}
+		var codes [2]int
+		var outs [2]string
+		for i, change := range changes {
+			wg.Go(func() {
+				outs[i], codes[i] = m.try(mtls(change)...)
+			})
+		}
+		wg.Wait()
+		if codes[0] != 0 && codes[1] != 0 {
+			t.Errorf("both changes were refused:\n%s\n%s", outs[0], outs[1])
+		}
+		for i, change := range changes {
+			if codes[i] == 0 {
+				continue
+			}
+			if !strings.Contains(outs[i], "changed since it was read") {
+				t.Errorf("%s failed otherwise than for the other: %d\n%s", change, codes[i], outs[i])
+			}
+			m.do(mtls(change)...)
+		}
+		m.synced()
+		if list := m.do("mtls", "list", "-A"); !matches(c.listed1, list) || !matches(c.listed2, list) {
+			t.Errorf("after %q:\n%s", changes, list)
+		}
+		if list := m.do("mtls", "list", "-A", "-f", m.dir); !matches(c.listed1, list) || !matches(c.listed2, list) {
+			t.Errorf("in the files after %q:\n%s", changes, list)
 		}
 	}
-	if codes[0] != 0 && codes[1] != 0 {
-		t.Error("both changes were refused")
+	if list := m.do("mtls", "list", "-A"); strings.Contains(list, "[bookings]") {
+		t.Errorf("the policy of bookings is still there:\n%s", list)
 	}
-	m.synced()
 }
 
-// down leaves nothing behind: no process, no socket, no file.
+// down leaves nothing behind: no process, no socket, no file, no folder, no port.
 func TestDownLeavesNothing(t *testing.T) {
-	m := up(t, "foo-bar-current")
+	m := up(t, "backyards-current")
 	m.synced()
+	link, err := url.Parse(m.link())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.applicationPID(m.pod("backyards-demo", "bookings")) == 0 || len(m.listening()) == 0 {
+		t.Fatal("a mesh that runs cannot be seen: this test proves nothing")
+	}
 	m.do("down", m.name)
 	m.isDown = true
 	if pid := m.process(func(string) bool { return true }); pid != 0 {
 		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		t.Errorf("process %d is left: %q", pid, b)
 	}
+	if ports := m.listening(); len(ports) > 0 {
+		t.Errorf("somebody listens at %q", ports)
+	}
+	if c, err := net.Dial("tcp", link.Host); err == nil {
+		c.Close()
+		t.Errorf("the dashboard's port %s is open", link.Host)
+	}
 	var left []string
 	filepath.WalkDir(m.home, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		// What was there before are the folders that all meshes of a user share.
+		if err == nil && path != m.home && path != filepath.Join(m.home, "r") && path != filepath.Join(m.home, "s") {
 			left = append(left, path)
 		}
 		return nil
 	})
 	if len(left) > 0 {
-		t.Errorf("files are left: %q", left)
+		t.Errorf("these are left: %q", left)
+	}
+}
+
+// listening gives where somebody listens on the mesh's addresses of this machine, those of its pods and those of its doors.
+func (m *liveMesh) listening() (out []string) {
+	m.t.Helper()
+	text, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		var at uint32 // the first byte of the address is the last one here
+		var port uint16
+		if n, _ := fmt.Sscanf(fields[1], "%X:%X", &at, &port); n != 2 || fields[3] != "0A" {
+			continue
+		}
+		if second := int(at >> 8 & 255); at&255 == 127 && (second == m.net || second == m.net+64) {
+			out = append(out, fmt.Sprintf("127.%d.%d.%d:%d", second, at>>16&255, at>>24, port))
+		}
+	}
+	return out
+}
+
+// Fifty changes cost the control plane and a sidecar no file descriptor.
+func TestChangesLeaveNothingOpen(t *testing.T) {
+	t.Parallel()
+	m := up(t, "backyards-current")
+	m.synced()
+	c := m.plane()
+	pids := map[string]int{"the control plane": m.status().PID, "the sidecar of bookings": m.sidecarPID(m.pod("backyards-demo", "bookings"))}
+	open := func(pid int) int {
+		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	made := 0
+	change := func(n int) {
+		for range n {
+			verb := []string{"require", "disable", "allow"}[made%3]
+			made++
+			done, err := c.ChangeMTLS(t.Context(), api.MTLS{Verb: verb, Resource: "backyards-demo/bookings:8080", Apply: api.Apply{Yes: true}})
+			if err != nil || !done.Applied {
+				t.Fatalf("%s: %+v %v", verb, done, err)
+			}
+		}
+		m.synced()
+	}
+	change(4) // what is opened once and kept
+	before := map[string]int{}
+	for who, pid := range pids {
+		before[who] = open(pid)
+	}
+	change(50)
+	for who, pid := range pids {
+		m.eventually("as many files are open as before", func() (string, bool) {
+			now := open(pid)
+			return fmt.Sprintf("%s has %d open, had %d", who, now, before[who]), now <= before[who]+10 // connections come and go
+		})
 	}
 }
