@@ -102,8 +102,7 @@ func TestOutsideWorld(t *testing.T) {
 			dir := copyExample(t, "backyards-current")
 			m := &liveMesh{t: t, dir: dir}
 			m.edit("mesh.yaml", "rootNamespace: istio-system", "rootNamespace: istio-system\n    outboundTrafficPolicy: {mode: "+c.policy+"}")
-			entry := "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: known, namespace: backyards-demo}\nspec:\n  hosts: [known.example.org]\n  addresses: [240.0.0.7]\n  location: MESH_EXTERNAL\n  resolution: STATIC\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  endpoints: [{address: " + outside.host + ", ports: {http: " + outside.port + "}}]\n"
-			if err := os.WriteFile(filepath.Join(dir, "known.yaml"), []byte(entry), 0o644); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, "known.yaml"), []byte(outside.manifests()), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			m = upDir(t, dir)
@@ -116,7 +115,7 @@ func TestOutsideWorld(t *testing.T) {
 				n := sum(m.scrape(front), "istio_requests_total", map[string]string{"reporter": "source", "destination_service": "known.example.org", "response_code": "200"})
 				return fmt.Sprint(n), n > 0
 			})
-			for _, port := range []string{"8080", "18080"} { // an HTTP port of the mesh, and one that nobody declares
+			for _, port := range []string{outside.port, outside.other} { // an HTTP port of the mesh, and one that nobody declares
 				out, code := m.curl(front, "-o", "/dev/null", "-w", "%{http_code}", "http://"+outside.host+":"+port+"/")
 				if got := code == 0 && strings.HasSuffix(strings.TrimSpace(out), "200"); got != (c.code == "200") {
 					t.Errorf("an unknown host, port %s: %s", port, out)
@@ -132,7 +131,28 @@ func TestOutsideWorld(t *testing.T) {
 	}
 }
 
-type outsideServer struct{ host, port string }
+// An outsideServer has two ports. What a mesh makes of the first depends on whether it has such a port of its own.
+type outsideServer struct{ host, port, other string }
+
+// manifests declare the server by a name, and its first port to be one of HTTP in the mesh.
+func (o outsideServer) manifests() string {
+	return fmt.Sprintf(`apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: known, namespace: backyards-demo}
+spec:
+  hosts: [known.example.org]
+  addresses: [240.0.0.7]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: %s, ports: {http: %s}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: same-port, namespace: backyards-demo}
+spec: {selector: {app: bookings}, ports: [{name: http, port: %[2]s, targetPort: 8080}]}
+`, o.host, o.port)
+}
 
 // echoHTTP is a server outside of every mesh, on an address of this machine that is not loopback's.
 func echoHTTP(t *testing.T) outsideServer {
@@ -149,16 +169,18 @@ func echoHTTP(t *testing.T) outsideServer {
 		t.Skip("this machine has no address but loopback's")
 	}
 	host := addresses[i].(*net.IPNet).IP.String()
-	for _, port := range []string{"8080", "18080"} {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	var ports []string
+	for range 2 {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
-			t.Skipf("no port for a server outside: %v", err)
+			t.Fatal(err)
 		}
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "outside") }))
 		server.Listener.Close()
 		server.Listener = l
 		server.Start()
 		t.Cleanup(server.Close)
+		ports = append(ports, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
 	}
-	return outsideServer{host, "8080"}
+	return outsideServer{host, ports[0], ports[1]}
 }

@@ -23,7 +23,7 @@ func TestDashboardOutside(t *testing.T) {
 		t.Run(c.policy, func(t *testing.T) {
 			s := outsideStage(t, c.policy, outside)
 			front := s.m.pod("backyards-demo", "frontpage")
-			for _, url := range []string{"http://known.example.org/", "http://" + outside.host + ":8080/"} {
+			for _, url := range []string{"http://known.example.org/", "http://" + outside.host + ":" + outside.port + "/"} {
 				for range 3 {
 					s.m.curl(front, "-o", "/dev/null", url)
 				}
@@ -42,7 +42,7 @@ func outsideStage(t *testing.T, policy string, outside outsideServer) *stage {
 	dir := copyExample(t, "backyards-current")
 	(&liveMesh{t: t, dir: dir}).edit("mesh.yaml", "rootNamespace: istio-system", "rootNamespace: istio-system\n    outboundTrafficPolicy: {mode: "+policy+"}")
 	for name, text := range map[string]string{
-		"known.yaml": "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: known, namespace: backyards-demo}\nspec:\n  hosts: [known.example.org]\n  addresses: [240.0.0.7]\n  location: MESH_EXTERNAL\n  resolution: STATIC\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  endpoints: [{address: " + outside.host + ", ports: {http: " + outside.port + "}}]\n",
+		"known.yaml": outside.manifests(),
 		"public.yaml": "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: public, namespace: backyards-demo}\nspec:\n  selector: {istio: ingressgateway}\n  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [shop.example.org]}]\n---\n" +
 			"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: public, namespace: backyards-demo}\nspec:\n  hosts: [shop.example.org]\n  gateways: [public]\n  http: [{route: [{destination: {host: frontpage, port: {number: 8080}}}]}]\n",
 	} {
