@@ -62,7 +62,7 @@ func runCAToken(a *app, cmd *cobra.Command, dir, arg, to string) error {
 	if err != nil {
 		return err
 	}
-	if to == "" && a.width > 0 {
+	if to == "" && a.screen {
 		return usage(errors.New("run ca token: a token is a secret, and this is a terminal; -d FOLDER writes it to a file, -d - prints it all the same"),
 			a.again("", "--to=."))
 	}

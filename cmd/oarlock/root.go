@@ -24,7 +24,8 @@ type app struct {
 	args   []string // as given, for hints
 	flags  flags
 
-	width   int  // of the terminal on stdout in columns; 0 where stdout is no terminal
+	screen  bool // stdout is a terminal
+	width   int  // of the terminal on stdout in columns; 0 where stdout is no terminal, or one that does not say
 	colour  bool // whether stdout may carry colours
 	lenient bool // take in what the API server would refuse, as old ones took it
 	partial bool // some documents could not be read: the answer is about the rest
@@ -79,7 +80,8 @@ func (c *choice) list() string { return strings.Join(c.words, ", ") }
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: bufio.NewWriterSize(stdout, 64<<10), stderr: stderr, args: args, cancel: func() {}}
 	defer func() { a.cancel() }()
-	if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := terminalOf(stdout); f != nil {
+		a.screen = true
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
 			a.width = w
 		}
