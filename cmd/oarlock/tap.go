@@ -239,7 +239,11 @@ func tapLine(l *api.LogLine, tls string) string {
 	if l.Reason != "" && l.Reason != "-" {
 		request += " (" + l.Reason + ")"
 	}
-	return fmt.Sprintf("%s %-6s %6s %-9s %s  %s", l.Time.UTC().Format("15:04:05.000"), status, fmt.Sprintf("%.0fms", l.Duration), tls, tapEnds(l), request)
+	at := fmt.Sprintf("%-12s", "-") // the format of the log has no time
+	if !l.Time.IsZero() {
+		at = l.Time.UTC().Format("15:04:05.000")
+	}
+	return fmt.Sprintf("%s %-6s %6s %-9s %s  %s", at, status, fmt.Sprintf("%.0fms", l.Duration), tls, tapEnds(l), request)
 }
 
 // tapEnds says who called whom: "web -> api.shop". Of a pod it names the workload; -o wide and json name the pod.

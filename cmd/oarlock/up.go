@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oarlock/oarlock/api"
+	"github.com/oarlock/oarlock/change"
 	"github.com/oarlock/oarlock/local"
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/spf13/cobra"
@@ -360,7 +361,7 @@ func (u *upRun) show(ctx context.Context, m *runningMesh, s *api.Status) error {
 		}
 	}
 	fmt.Fprintf(a.stdout, "\nTry:\n")
-	for _, line := range u.tries(s) {
+	for _, line := range u.tries(ctx, s) {
 		fmt.Fprintf(a.stdout, "  %s\n", clean(line))
 	}
 	u.board(ctx, m)
@@ -385,21 +386,33 @@ func (u *upRun) board(ctx context.Context, m *runningMesh) {
 
 // verdicts prints the table of tls-check. Conflicts are part of what a demo shows.
 func (u *upRun) verdicts(ctx context.Context) error {
-	a := *u.app // the flags that name the mesh are for this table alone
-	a.flags.mesh, a.flags.files = u.name, nil
-	l, err := a.loadRunning(ctx)
+	a, l, err := u.load(ctx)
 	if err != nil {
 		return err
 	}
-	t := &tlsCheck{app: &a, format: "table", mesh: l}
+	t := &tlsCheck{app: a, format: "table", mesh: l}
 	if err := t.printTables(t.classes()); err != nil && asFailure(err, exitUnreadable).code != exitFindings {
 		return err
 	}
 	return nil
 }
 
+// load gives the mesh as it runs, and an app of which the flags name it alone.
+func (u *upRun) load(ctx context.Context) (*app, *loaded, error) {
+	a := *u.app
+	a.flags.mesh, a.flags.files = u.name, nil
+	l, err := a.loadRunning(ctx)
+	return &a, l, err
+}
+
+// strict says whether the policy of a namespace, or of the mesh, requires mTLS there.
+func (l *loaded) strict(namespace string) bool {
+	rules, err := change.InForce(l.snap, change.Resource{Scope: change.ScopeNamespace, Namespace: namespace})
+	return err == nil && len(rules) > 0 && rules[0].Mode == mesh.ModeStrict
+}
+
 // tries lists three things to do, which can be pasted as they are.
-func (u *upRun) tries(s *api.Status) []string {
+func (u *upRun) tries(ctx context.Context, s *api.Status) []string {
 	with := ""
 	if names, err := runningNames(); err == nil && len(names) > 1 {
 		with = " --mesh " + u.name
@@ -408,7 +421,11 @@ func (u *upRun) tries(s *api.Status) []string {
 	for i := range s.Pods {
 		if p := &s.Pods[i]; p.Sidecar {
 			if p.Owner != nil {
-				out = append(out, "oarlock mtls require "+p.Namespace+with)
+				verb := "require"
+				if _, l, err := u.load(ctx); err == nil && l.strict(p.Namespace) {
+					verb = "allow" // to require what is required changes nothing
+				}
+				out = append(out, "oarlock mtls "+verb+" "+p.Namespace+with)
 			}
 			name := podWord(p)
 			out = append(out, "oarlock logs "+name+" -c istio-proxy"+with)
