@@ -33,7 +33,6 @@ func TestScreenshots(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := upDir(t, manifests, "--name", "jaunty-ferret")
-	m.name = "jaunty-ferret" // the last name counts
 	m.synced()
 	m.do("mtls", "require", "backyards-demo/payments:8080", "--yes")
 	m.do("mtls", "disable", "backyards-demo/catalog:8080", "--yes")

@@ -88,6 +88,9 @@ func upDir(t testing.TB, dir string, flags ...string) *liveMesh {
 		t.Fatal(err)
 	}
 	m := &liveMesh{t: t, dir: dir, name: filepath.Base(home), home: home}
+	if i := slices.Index(flags, "--name"); i >= 0 {
+		m.name = flags[i+1] // of two, the last counts
+	}
 	m.env = append(os.Environ(), "XDG_STATE_HOME="+home+"/s", "XDG_RUNTIME_DIR="+home+"/r", "PATH="+programs.dir+":"+os.Getenv("PATH"), "NO_COLOR=1")
 	t.Cleanup(func() {
 		if t.Failed() {
