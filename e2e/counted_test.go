@@ -173,29 +173,36 @@ func (m *liveMesh) servedBy(pods []api.Pod) (out served) {
 }
 
 // retried is how often a pod's sidecar sent a request to a service again.
-func (m *liveMesh) retried(p api.Pod, service string) (total float64) {
+func (m *liveMesh) retried(p api.Pod, service string) float64 {
+	m.t.Helper()
+	return m.clusterOf(p, service, "envoy_cluster_upstream_rq_retry")
+}
+
+// clusterOf adds what a pod's sidecar has counted of the clusters of a service.
+func (m *liveMesh) clusterOf(p api.Pod, service, name string) (total float64) {
 	m.t.Helper()
 	for _, s := range m.scrape(p) {
-		if s.name == "envoy_cluster_upstream_rq_retry" && strings.Contains(s.labels["envoy_cluster_name"], "||"+service+".") {
+		if s.name == name && strings.Contains(s.labels["envoy_cluster_name"], "||"+service+".") {
 			total += s.value
 		}
 	}
 	return total
 }
 
-// A count is what both ends of a load have counted, and how often the caller's sidecar sent a request again.
+// A count is what both ends of a load have counted, how often the caller's sidecar tried again, and how many connections it made.
 type count struct {
 	demoapp.Count
-	served, again float64
+	served, again, connections float64
 }
 
 // counted calls the till while something is done to the shop, and counts at both ends: every success was served, and what was
-// served beyond them was sent again, or belongs to what failed. by says whose count of the till's side it is.
+// served beyond them was tried again, or lost its connection, or belongs to what failed. by says whose count of the till's side it is.
 func (m *liveMesh) counted(what string, by func(served) float64, do func()) count {
 	m.t.Helper()
 	customer, tills := m.podsOf("shop", "customer")[0], m.podsOf("shop", "till")
 	taken := func() float64 { return by(m.servedBy(tills)) }
-	before, again := taken(), m.retried(customer, "till")
+	made := func() float64 { return m.clusterOf(customer, "till", "envoy_cluster_upstream_cx_total") }
+	before, again, connections := taken(), m.retried(customer, "till"), made()
 	come := func() {
 		m.t.Helper()
 		at := taken()
@@ -213,10 +220,11 @@ func (m *liveMesh) counted(what string, by func(served) float64, do func()) coun
 		out.served = taken() - before
 		return fmt.Sprintf("%+v", out), out.served >= float64(out.OK)
 	})
-	out.again = m.retried(customer, "till") - again
-	m.t.Logf("%s: %d requests, %d succeeded, %d failed; %v served, %v sent again", what, out.OK+out.Failed, out.OK, out.Failed, out.served, out.again)
-	if extra := out.served - float64(out.OK); extra > out.again+float64(out.Failed) {
-		m.t.Errorf("%s: %v were served beyond the %d that succeeded, and %v sent again", what, extra, out.OK, out.again)
+	out.again, out.connections = m.retried(customer, "till")-again, made()-connections
+	m.t.Logf("%s: %d requests, %d succeeded, %d failed; %v served, %v tried again, %v new connections", what, out.OK+out.Failed, out.OK, out.Failed, out.served, out.again, out.connections)
+	// A GET that was under way on a connection which had been used before goes out once more on a new one, and that is no retry.
+	if extra := out.served - float64(out.OK); extra > out.again+out.connections+float64(out.Failed) {
+		m.t.Errorf("%s: %v were served beyond the %d that succeeded, %v were tried again, and %v connections are new", what, extra, out.OK, out.again, out.connections)
 	}
 	return out
 }
