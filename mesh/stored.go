@@ -58,5 +58,7 @@ func (v SecretValue) MarshalText() ([]byte, error) { return []byte(hiddenValue),
 type Unenforced struct {
 	Ref    Ref
 	Origin Origin
-	Why    string // one clause: "the local mesh does not check JSON web tokens"
+	// Why is one clause, behind the field where a part is meant: "JSON web tokens are not checked",
+	// "spec.http[0].fault: no request is delayed or aborted".
+	Why string
 }
