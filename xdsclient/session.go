@@ -386,12 +386,12 @@ func (s *session) apply() error {
 			s.client.version[u.kind] = u.version
 		}
 	}
+	s.client.show(err) // it is so even if nobody is there any more to hear of it
 	for _, u := range pending {
 		if e := s.answer(u, err); e != nil {
 			return e
 		}
 	}
-	s.client.show(err)
 	if err != nil || !s.named {
 		return nil
 	}
