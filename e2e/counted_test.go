@@ -189,10 +189,25 @@ func (m *liveMesh) clusterOf(p api.Pod, service, name string) (total float64) {
 	return total
 }
 
-// A count is what both ends of a load have counted, how often the caller's sidecar tried again, and how many connections it made.
+// A count is what both ends of a load have counted, how often the caller's sidecar tried again, how many connections it made, and how
+// many requests a sidecar says to have lost with their connection.
 type count struct {
 	demoapp.Count
-	served, again, connections float64
+	served, again, connections, cut float64
+}
+
+// cut counts the requests whose connection ended under them or could not be made, between the sidecars or between one and its
+// application.
+func (m *liveMesh) cut(customer api.Pod, tills []api.Pod) (total float64) {
+	m.t.Helper()
+	for _, p := range append([]api.Pod{customer}, tills...) {
+		for _, s := range m.scrape(p) {
+			if flags := s.labels["response_flags"]; s.name == "istio_requests_total" && s.labels["response_code"] == "503" && (strings.Contains(flags, "UC") || strings.Contains(flags, "UF")) {
+				total += s.value
+			}
+		}
+	}
+	return total
 }
 
 // counted calls the till while something is done to the shop, and counts at both ends: every success was served, and what was
@@ -202,7 +217,7 @@ func (m *liveMesh) counted(what string, by func(served) float64, do func()) coun
 	customer, tills := m.podsOf("shop", "customer")[0], m.podsOf("shop", "till")
 	taken := func() float64 { return by(m.servedBy(tills)) }
 	made := func() float64 { return m.clusterOf(customer, "till", "envoy_cluster_upstream_cx_total") }
-	before, again, connections := taken(), m.retried(customer, "till"), made()
+	before, again, connections, cut := taken(), m.retried(customer, "till"), made(), m.cut(customer, tills)
 	come := func() {
 		m.t.Helper()
 		at := taken()
@@ -221,7 +236,8 @@ func (m *liveMesh) counted(what string, by func(served) float64, do func()) coun
 		return fmt.Sprintf("%+v", out), out.served >= float64(out.OK)
 	})
 	out.again, out.connections = m.retried(customer, "till")-again, made()-connections
-	m.t.Logf("%s: %d requests, %d succeeded, %d failed; %v served, %v tried again, %v new connections", what, out.OK+out.Failed, out.OK, out.Failed, out.served, out.again, out.connections)
+	out.cut = m.cut(customer, tills) - cut
+	m.t.Logf("%s: %d requests, %d succeeded, %d failed, %v were cut; %v served, %v tried again, %v new connections", what, out.OK+out.Failed, out.OK, out.Failed, out.cut, out.served, out.again, out.connections)
 	// A GET that was under way on a connection which had been used before goes out once more on a new one, and that is no retry.
 	if extra := out.served - float64(out.OK); extra > out.again+out.connections+float64(out.Failed) {
 		m.t.Errorf("%s: %v were served beyond the %d that succeeded, %v were tried again, and %v connections are new", what, extra, out.OK, out.again, out.connections)
@@ -232,8 +248,9 @@ func (m *liveMesh) counted(what string, by func(served) float64, do func()) coun
 func byApplications(s served) float64 { return s.applications }
 func bySidecars(s served) float64     { return s.sidecars }
 
-// Each process of a mesh is killed while requests are under way. They are counted at both ends, and none is missing: all of them
-// are GETs, which a sidecar sends to another replica when the connection is cut.
+// Each process of a mesh is killed while requests are under way. They are counted at both ends. None is missing but those that were
+// just then answered over a connection of the killed process: nobody but the caller may say that they are to be sent again, unless
+// they are GETs on a connection that was used before.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	m := upShop(t)
@@ -263,11 +280,13 @@ func TestKilled(t *testing.T) {
 			})
 			m.synced()
 		})
-		if got.Failed > 0 {
-			t.Errorf("%s: %d of %d requests failed", c.what, got.Failed, got.OK+got.Failed)
+		// Istio's policy does not try again what was cut while it was under way, nor a 503 of the other sidecar, whose application is
+		// just starting: what failed has lost its connection, and nothing else.
+		if float64(got.Failed) > got.cut || got.Results["error"] > 0 {
+			t.Errorf("%s: %d of %d requests failed, and %v were cut: %v", c.what, got.Failed, got.OK+got.Failed, got.cut, got.Results)
 		}
 		if c.what == "the control plane" {
-			if got.again > 0 || got.served != float64(got.OK) {
+			if got.Failed > 0 || got.again > 0 || got.served != float64(got.OK) {
 				t.Errorf("without a control plane %v requests were sent again, and %v served for %d", got.again, got.served, got.OK)
 			}
 			if out, code := m.try("mtls", "allow", "shop", "--yes"); code != 0 || !strings.Contains(out, "enforced on") {
