@@ -95,6 +95,7 @@ func (b bookinfo) run(t *testing.T) {
 		}
 	}
 	b.mended(m, edges)
+	m.nobodyElse()
 	sameProcesses(t, pods, m.status().Pods)
 }
 
@@ -198,6 +199,17 @@ func (b bookinfo) mended(m *liveMesh, edges []string) {
 	for _, p := range m.status().Pods {
 		if out, code := m.try("tls-check", "--conflicts", p.Name, "-n", p.Namespace); code != 0 {
 			m.t.Errorf("tls-check --conflicts %s: %d\n%s", p.Name, code, out)
+		}
+	}
+}
+
+// nobodyElse holds that no caller is told of whom there is not: all have sidecars, and no one outside calls.
+func (m *liveMesh) nobodyElse() {
+	m.t.Helper()
+	_, g := m.locks(m.plane())
+	for _, e := range g.Edges {
+		if !strings.HasPrefix(e.From, "workload/") {
+			m.t.Errorf("%s calls %s:%d, the graph says: %s, %s", e.From, e.To, e.Port, e.Lock, e.Reason)
 		}
 	}
 }
