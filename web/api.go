@@ -54,7 +54,8 @@ type API struct {
 	certs   *shared[struct{}, []api.Certificate]
 
 	changing sync.Mutex // one change at a time
-	watching sync.Mutex // one look at what is new at a time; guards seen
+	watching sync.Mutex // one look at what is new at a time
+	stepping sync.Mutex // guards seen
 	seen     *Now
 	took     queue
 	counted  chan struct{} // of size one: the sidecars should be counted again

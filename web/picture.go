@@ -95,6 +95,7 @@ func (v *views) observed(ctx context.Context, window time.Duration) (*metrics.Ob
 // make makes a picture. Edges that nobody declares are met in it: where a change is found to be theirs too, it is made again.
 func (v *views) make(ctx context.Context, window time.Duration) *picture {
 	n := v.api.opt.Mesh.Now()
+	v.api.begin()
 	v.api.tracker.published(n) // whoever tells the tracker may be later
 	slack := v.slack(ctx)
 	p := v.look(ctx, n, window, slack)

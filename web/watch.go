@@ -107,15 +107,42 @@ func (a *API) followTaken(ctx context.Context) {
 func (a *API) look(ctx context.Context) {
 	a.watching.Lock()
 	defer a.watching.Unlock()
-	for n := a.took.take(); n != nil; n = a.took.take() {
-		before := a.seen
-		a.seen = n
-		if before == nil {
-			a.recall(n)
-			a.tracker.published(n)
-			continue
+	for {
+		switch before, n := a.step(); {
+		case n == nil:
+			return
+		case before != nil:
+			a.compare(ctx, before, n)
 		}
-		a.compare(ctx, before, n)
+	}
+}
+
+// step goes on to the next state that the mesh has taken, nil where there is none. Of the first one it tells the tracker, with the
+// changes before it that the journal knows.
+func (a *API) step() (before, n *Now) {
+	a.stepping.Lock()
+	defer a.stepping.Unlock()
+	return a.stepOn()
+}
+
+func (a *API) stepOn() (before, n *Now) {
+	if n = a.took.take(); n == nil {
+		return nil, nil
+	}
+	before, a.seen = a.seen, n
+	if before == nil {
+		a.recall(n)
+		a.tracker.published(n)
+	}
+	return before, n
+}
+
+// begin takes the first state, unless it was taken: a picture that is made earlier would take a later one for the first.
+func (a *API) begin() {
+	a.stepping.Lock()
+	defer a.stepping.Unlock()
+	if a.seen == nil {
+		a.stepOn()
 	}
 }
 
