@@ -212,7 +212,12 @@ func TestLogs(t *testing.T) {
 // TestVerdictOfRunningMesh: an explanation says how far it is.
 func TestVerdictOfRunningMesh(t *testing.T) {
 	r, _ := shopRig(t, nil)
-	x, err := r.client.Explain(t.Context(), "outside", "api.shop:http")
+	var x *api.Explanation
+	var err error
+	r.until("what runs is published", func() bool {
+		x, err = r.client.Explain(t.Context(), "outside", "api.shop:http")
+		return err == nil && x.Sync != nil && x.Sync.Total == 1
+	})
 	if err != nil || x.Client.Name != "outside" || x.Target.Port != 80 || x.Sync == nil || x.Sync.Total != 1 || x.Sync.InForce != 0 {
 		t.Errorf("explanation %+v: %v", x, err)
 	}
