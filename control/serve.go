@@ -100,9 +100,8 @@ func (p *Plane) serve(ctx context.Context, group *errgroup.Group, l *listeners) 
 	}
 	service := ca.NewService(p.authority, p.tokens, ca.ServiceOptions{Log: p.log})
 	server := service.Server(config, grpc.MaxRecvMsgSize(maxRequest),
-		// Sidecars say little and seldom. A window that is fixed needs no ping with each message to find a better one, and a
-		// write buffer that is lent while something is written is not there a thousand times.
-		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window), grpc.ReadBufferSize(readBuffer), grpc.SharedWriteBuffer(true),
+		// Sidecars say little and seldom. A window that is fixed needs no ping with each message to find a better one.
+		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window), grpc.ReadBufferSize(readBuffer),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 5 * time.Minute, Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
 	p.xds.Register(server)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -225,7 +226,7 @@ const (
 
 // Append is of storage.Appender. Buckets wait for the others of their histogram.
 func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v float64) (storage.SeriesRef, error) {
-	if ref == passedOver || ref == 0 && !a.folder.opt.KeepAll && strings.HasPrefix(ls.Get(labels.MetricName), scrapesReport) {
+	if ref == passedOver || ref == 0 && !a.folder.opt.KeepAll && strings.HasPrefix(ls.Get(model.MetricNameLabel), scrapesReport) {
 		return passedOver, nil
 	}
 	if ref == 0 || ref&foldRef != 0 {

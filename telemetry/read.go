@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/prometheus/common/model"
 	prom "github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -68,7 +69,7 @@ func (e *engine) read(ctx context.Context, name string, during stretch, one func
 	}
 	defer q.Close()
 	set := q.Select(ctx, false, &storage.SelectHints{Start: during.after, End: during.until, DisableTrimming: true},
-		labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, name))
+		labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))
 	var it chunkenc.Iterator
 	for ctx.Err() == nil && set.Next() {
 		it = set.At().Iterator(it)

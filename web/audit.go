@@ -228,6 +228,9 @@ func (l *auditLog) problem() string {
 // rotate sets the file aside and begins another, or leaves everything as it is. What is most likely to fail, a file where the
 // disk is full or the folder not ours, comes first.
 func (l *auditLog) rotate() error {
+	if err := l.file.Sync(); err != nil { // of lines that waited, some may have been written just now
+		return err
+	}
 	next, err := os.OpenFile(l.path+auditNext, os.O_CREATE|os.O_TRUNC|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return err

@@ -187,6 +187,32 @@ func TestAuditLogOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestAuditLogSyncsWhatItSetsAside: of lines that waited, the first go to a file that the next sets aside. It stays as long as they
+// are not on the disk.
+func TestAuditLogSyncsWhatItSetsAside(t *testing.T) {
+	from, to, err := os.Pipe() // which takes lines, and cannot be synced
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	defer to.Close()
+	j := small(t, filepath.Join(t.TempDir(), "audit.jsonl"))
+	file := j.log.file
+	j.log.file, j.log.limit = to, 100
+	for range 2 {
+		j.log.waiting, j.log.waits = append(j.log.waiting, []byte(strings.Repeat("x", 80)+"\n")), j.log.waits+81
+	}
+	if err := j.log.flush(); err == nil || j.problem() == "" {
+		t.Errorf("error %v, problem %q", err, j.problem())
+	}
+	if files, _ := filepath.Glob(j.log.path + "*"); len(files) != 1 {
+		t.Errorf("files %v", files)
+	}
+	if j.log.file == to {
+		j.log.file = file
+	}
+}
+
 // TestAuditLogKeepsABound: where the disk stays full, the oldest lines go, and that is said for good.
 func TestAuditLogKeepsABound(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

@@ -68,7 +68,7 @@ func TestQuietConn(t *testing.T) {
 
 // TestQuietConnEnds: deadlines, Close and a peer that is gone end what waits.
 func TestQuietConnEnds(t *testing.T) {
-	quiet, peer := quietPair(t)
+	quiet, _ := quietPair(t)
 	if err := quiet.SetDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestQuietConnEnds(t *testing.T) {
 		t.Errorf("write after Close: %v", err)
 	}
 
-	quiet, peer = quietPair(t)
+	quiet, peer := quietPair(t)
 	peer.Close()
 	if _, err := quiet.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the end of the peer reads as %v", err)
