@@ -176,8 +176,9 @@ func (r *podRun) run(ctx context.Context) {
 	if !r.init(ctx, side, &sidecars) {
 		return
 	}
-	r.awaitCallees(ctx)
-	r.main(ctx)
+	if r.awaitCallees(ctx); ctx.Err() == nil { // else nothing begins that had to be ended at once
+		r.main(ctx)
+	}
 }
 
 // retry does something until it succeeds, and says false when ctx ended first.

@@ -120,3 +120,36 @@ spec: {containers: [{name: app, command: [oarlock, demo-app, 'await:`+gate+`', '
 	}
 	await(t, c, "both are ready", allReady(2))
 }
+
+// TestCallerEndsWhileItWaits: the application of a pod that goes before it began is not started.
+func TestCallerEndsWhileItWaits(t *testing.T) {
+	c := newMesh(t)
+	mark := filepath.Join(t.TempDir(), "mark")
+	callee := `
+{apiVersion: v1, kind: Namespace, metadata: {name: a}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: cart, namespace: a}, spec: {selector: {app: cart}, ports: [{port: 8080}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: cart, namespace: a, labels: {app: cart}}
+spec: {containers: [{name: app, command: [oarlock, demo-app, 'await:` + mark + `.never', 'http:8080'], ports: [{containerPort: 8080}]}]}
+`
+	for range 5 {
+		apply(t, c, callee+`
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: a, annotations: {oarlock.dev/calls: "cart:8080"}}
+spec: {containers: [{name: app, command: [sh, -c, 'trap "" TERM; echo > `+mark+`']}]}
+`)
+		await(t, c, "the client waits", func(r *mesh.Running) bool {
+			return slices.ContainsFunc(r.Pods, func(p mesh.Pod) bool { return strings.HasPrefix(p.Reason, "it waits for cart.a:8080") })
+		})
+		apply(t, c, callee)
+		await(t, c, "it is gone", func(r *mesh.Running) bool { return len(r.Pods) == 1 })
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("it was started when it had to go")
+	}
+}
