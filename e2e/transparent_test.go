@@ -33,7 +33,7 @@ func transparentMesh(t *testing.T) {
 	if s := m.status(); s.Capture != "transparent" {
 		t.Fatalf("capture is %s: %s", s.Capture, s.CaptureWhy)
 	}
-	m.everyEdge(t, 6)
+	m.everyEdge(t, 7)
 	bookings, front := m.pod("backyards-demo", "bookings"), m.pod("backyards-demo", "frontpage")
 	for _, c := range []struct {
 		verb string

@@ -203,7 +203,10 @@ func plugIn(ns *os.File, pod netip.Addr) (cable string, err error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = fmt.Sprintf("p%d.%x", bridge.Attrs().Index, pod.As4())
 	attrs.MasterIndex = bridge.Attrs().Index
-	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(ns.Fd()))}
+	// A pod that comes anew with an address has the hardware address of the one before: others know that for half a minute.
+	four := pod.As4()
+	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(ns.Fd())),
+		PeerHardwareAddr: append(net.HardwareAddr{0x02, 0x0a}, four[:]...)}
 	if err := netlink.LinkAdd(veth); err != nil {
 		return "", fmt.Errorf("make veth: %w", err)
 	}
