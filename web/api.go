@@ -311,7 +311,7 @@ func (a *API) rotate(r *http.Request) (any, error) {
 	return a.opt.Mesh.CA(), nil
 }
 
-// token issues a token. That it did is written down before anybody has it; what it is, never.
+// token issues a token. That it did is written down before anybody has it, or nobody gets it; what it is, never.
 func (a *API) token(r *http.Request) (any, error) {
 	var ask api.TokenRequest
 	if err := decode(r, "token request", &ask); err != nil {
@@ -322,6 +322,9 @@ func (a *API) token(r *http.Request) (any, error) {
 		return nil, err
 	}
 	a.done(r, tokenFor+ask.Namespace+"/"+ask.Pod)
+	if err := a.journal.unwritten(); err != nil {
+		return nil, wrong(http.StatusServiceUnavailable, "issue token for %s/%s: the audit log cannot be written: %w", ask.Namespace, ask.Pod, err)
+	}
 	return t, nil
 }
 

@@ -3,11 +3,15 @@ package web
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oarlock/oarlock/api"
 )
 
 // Files of the log are small here.
@@ -239,5 +243,39 @@ func TestAuditLogKeepsABound(t *testing.T) {
 	}
 	if got := lines(t, j.log.path); !slices.Equal(got, []string{"2", "3", "4"}) {
 		t.Errorf("lines %q", got)
+	}
+}
+
+// issuing is a mesh that issues tokens, and does nothing else.
+type issuing struct{ Mesh }
+
+func (issuing) Token(api.TokenRequest) (*api.Token, error) { return &api.Token{Token: "secret"}, nil }
+
+// TestNoTokenWithoutItsLine: a token that the audit log does not have is given to nobody.
+func TestNoTokenWithoutItsLine(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no device that is always full: ", err)
+	}
+	defer full.Close()
+	a, err := NewAPI(Options{Mesh: issuing{}, Audit: filepath.Join(t.TempDir(), "audit.jsonl"), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	ask := func() (any, error) {
+		return a.token(httptest.NewRequest("POST", "/v1/ca/token", strings.NewReader(`{"namespace": "shop", "pod": "web"}`)))
+	}
+	if got, err := ask(); err != nil || got.(*api.Token).Token != "secret" {
+		t.Fatalf("%v, %v", got, err)
+	}
+	file := a.journal.log.file
+	a.journal.log.file = full
+	if got, err := ask(); got != nil || err == nil || !strings.Contains(err.Error(), "issue token for shop/web: the audit log cannot be written: ") {
+		t.Errorf("on a full disk: %v, %v", got, err)
+	}
+	a.journal.log.file = file
+	if got, err := ask(); err != nil || got == nil {
+		t.Errorf("with room again: %v, %v", got, err)
 	}
 }

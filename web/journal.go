@@ -186,6 +186,16 @@ func (j *journal) retry() bool {
 	return j.log != nil && j.log.trouble != nil && j.log.flush() == nil
 }
 
+// unwritten is why something is not in the audit log yet; nil where all is.
+func (j *journal) unwritten() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.log == nil {
+		return nil
+	}
+	return j.log.trouble
+}
+
 // problem says what is wrong with the audit log; "" is nothing.
 func (j *journal) problem() string {
 	j.mu.Lock()
