@@ -115,8 +115,9 @@ func (a *app) completePods(cmd *cobra.Command, args []string, prefix string) ([]
 		return nil, noFiles
 	}
 	var out []string
-	for i := range s.Pods {
-		if w := podWord(&s.Pods[i]); strings.HasPrefix(w, prefix) {
+	pods := m.knownPods(s)
+	for i := range pods {
+		if w := podWord(&pods[i]); strings.HasPrefix(w, prefix) {
 			out = append(out, w)
 		}
 	}

@@ -10,27 +10,24 @@ import (
 )
 
 func newCACommand(a *app) *cobra.Command {
-	var dir string
 	cmd := &cobra.Command{
 		Use:   "ca",
 		Short: "The certificate authority of a running mesh",
 		Args:  knownVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().StringVar(&dir, "dir", "", servedFlag)
-	must(cmd.MarkPersistentFlagDirname("dir"))
 	cmd.AddCommand(&cobra.Command{
 		Use:   "status",
 		Short: "Which authorities the trust domain has",
 		Args:  atMost(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.caAnswer(cmd.Context(), dir, func(ctx context.Context, m *runningMesh) (*api.CA, error) { return m.plane.CA(ctx) })
+			return a.caAnswer(cmd.Context(), func(ctx context.Context, m *runningMesh) (*api.CA, error) { return m.plane.CA(ctx) })
 		},
-	}, newCARotateCommand(a, &dir), newCATokenCommand(a, &dir))
+	}, newCARotateCommand(a), newCATokenCommand(a))
 	return cmd
 }
 
-func newCARotateCommand(a *app, dir *string) *cobra.Command {
+func newCARotateCommand(a *app) *cobra.Command {
 	var ask api.Rotate
 	cmd := &cobra.Command{
 		Use:   "rotate",
@@ -52,7 +49,7 @@ takes it all the same, as for a root whose key was stolen.`,
 			if ask.Force && ask.Step != "activate" && ask.Step != "retire" {
 				return usage(fmt.Errorf("run ca rotate --force: it is for --step activate or retire"), "")
 			}
-			return a.caAnswer(cmd.Context(), *dir, func(ctx context.Context, m *runningMesh) (*api.CA, error) {
+			return a.caAnswer(cmd.Context(), func(ctx context.Context, m *runningMesh) (*api.CA, error) {
 				m.sign()
 				out, err := m.plane.Rotate(ctx, ask)
 				if err != nil {
@@ -69,12 +66,12 @@ takes it all the same, as for a root whose key was stolen.`,
 }
 
 // caAnswer asks and prints the authorities.
-func (a *app) caAnswer(ctx context.Context, dir string, ask func(context.Context, *runningMesh) (*api.CA, error)) error {
+func (a *app) caAnswer(ctx context.Context, ask func(context.Context, *runningMesh) (*api.CA, error)) error {
 	format, err := a.format("table", "wide", "json", "yaml")
 	if err != nil {
 		return err
 	}
-	m, err := a.attachTo(ctx, "ca", dir)
+	m, err := a.attach(ctx, "ca")
 	if err != nil {
 		return noMesh("ca", err)
 	}

@@ -18,7 +18,7 @@ import (
 // tokenFile is the file of a token, in the folder that was asked for.
 const tokenFile = "token"
 
-func newCATokenCommand(a *app, dir *string) *cobra.Command {
+func newCATokenCommand(a *app) *cobra.Command {
 	var to string
 	cmd := &cobra.Command{
 		Use:   "token POD [-d FOLDER]",
@@ -35,11 +35,9 @@ file each time it needs it. Without -d the token is printed, but on no terminal.
 The control plane records that there is a token, and not what it is.`,
 		Example: `  oarlock ca token web.shop --dir state -d web
   oarlock proxy --bootstrap web.json`,
-		Args: between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runCAToken(a, cmd, *dir, args[0], to) },
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-			return a.completeSidecars(cmd, *dir, args, prefix)
-		},
+		Args:              between(1, 1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return runCAToken(a, cmd, args[0], to) },
+		ValidArgsFunction: a.completeSidecars,
 	}
 	cmd.Flags().StringVarP(&to, "to", "d", "", "write `FOLDER`/token; the folder is made. - prints the token, on a terminal too")
 	must(cmd.MarkFlagDirname("to"))
@@ -57,7 +55,7 @@ type tokenDocument struct {
 	File      string    `json:"file,omitempty"`
 }
 
-func runCAToken(a *app, cmd *cobra.Command, dir, arg, to string) error {
+func runCAToken(a *app, cmd *cobra.Command, arg, to string) error {
 	format, err := a.format("table", "json", "yaml")
 	if err != nil {
 		return err
@@ -66,7 +64,7 @@ func runCAToken(a *app, cmd *cobra.Command, dir, arg, to string) error {
 		return usage(errors.New("run ca token: a token is a secret, and this is a terminal; -d FOLDER writes it to a file, -d - prints it all the same"),
 			a.again("", "--to=."))
 	}
-	t, err := a.issueToken(cmd.Context(), dir, arg)
+	t, err := a.issueToken(cmd.Context(), arg)
 	if err != nil {
 		return err
 	}
@@ -88,8 +86,8 @@ func runCAToken(a *app, cmd *cobra.Command, dir, arg, to string) error {
 }
 
 // issueToken finds the workload that arg means, in what is in force, and asks for its token.
-func (a *app) issueToken(ctx context.Context, dir, arg string) (*api.Token, error) {
-	m, err := a.attachTo(ctx, "ca token", dir)
+func (a *app) issueToken(ctx context.Context, arg string) (*api.Token, error) {
+	m, err := a.attach(ctx, "ca token")
 	if err != nil {
 		return nil, noMesh("ca token", err)
 	}
@@ -113,19 +111,19 @@ func (a *app) issueToken(ctx context.Context, dir, arg string) (*api.Token, erro
 		return t, nil
 	case !errors.As(err, &no) || no.Status == http.StatusServiceUnavailable:
 		return nil, m.unanswered(err)
-	case dir == "":
+	case m.served == "":
 		return nil, refused(err, "oarlock ps")
 	}
 	return nil, refused(err, "")
 }
 
 // completeSidecars completes the name of a workload with a sidecar.
-func (a *app) completeSidecars(cmd *cobra.Command, dir string, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	if dir == "" {
+func (a *app) completeSidecars(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if a.flags.dir == "" {
 		return a.completePods(cmd, args, prefix)
 	}
 	var out []string
-	if m, err := a.attachTo(cmd.Context(), "completion", dir); err == nil && len(args) == 0 {
+	if m, err := a.attach(cmd.Context(), "completion"); err == nil && len(args) == 0 {
 		defer m.close()
 		ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
 		defer cancel()

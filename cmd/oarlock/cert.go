@@ -22,9 +22,9 @@ func newCertCommand(a *app) *cobra.Command {
 		Args:  knownVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	var dir string
+	var to string
 	export := &cobra.Command{
-		Use:   "export POD [-d DIR]",
+		Use:   "export POD [-d FOLDER]",
 		Short: "Write a workload's key, chain and roots, for other tools",
 		Long: `Write a workload's key, chain and roots as key.pem, cert-chain.pem and
 root-cert.pem, for tools such as openssl and curl. The files have mode 0600: who
@@ -33,10 +33,11 @@ each export.`,
 		Example: `  oarlock cert export web-1.shop -d certs
   openssl s_client -connect 127.64.1.2:8080 -alpn istio -cert certs/cert-chain.pem -key certs/key.pem -CAfile certs/root-cert.pem`,
 		Args:              between(1, 1),
-		RunE:              func(cmd *cobra.Command, args []string) error { return runCertExport(a, cmd, args[0], dir) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runCertExport(a, cmd, args[0], to) },
 		ValidArgsFunction: a.completePods,
 	}
-	export.Flags().StringVarP(&dir, "dir", "d", ".", "the `FOLDER` to write to; it is made")
+	export.Flags().StringVarP(&to, "to", "d", ".", "the `FOLDER` to write to; it is made")
+	must(export.MarkFlagDirname("to"))
 	cmd.AddCommand(export, &cobra.Command{
 		Use:               "show POD",
 		Short:             "The certificate that a workload has now",
@@ -61,12 +62,12 @@ type exported struct {
 	NotAfter time.Time `json:"notAfter"`
 }
 
-func runCertExport(a *app, cmd *cobra.Command, pod, dir string) error {
+func runCertExport(a *app, cmd *cobra.Command, pod, to string) error {
 	format, err := a.format("table", "json", "yaml")
 	if err != nil {
 		return err
 	}
-	m, err := a.attach(cmd.Context(), "cert export")
+	m, err := a.attachEngine(cmd.Context(), "cert export")
 	if err != nil {
 		return noMesh("cert export", err)
 	}
@@ -79,7 +80,7 @@ func runCertExport(a *app, cmd *cobra.Command, pod, dir string) error {
 	if err != nil {
 		return err
 	}
-	names, err := e.write(dir)
+	names, err := e.write(to)
 	if err != nil {
 		return refused(err, "")
 	}
@@ -176,7 +177,7 @@ func runCertList(a *app, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	m, err := a.attach(cmd.Context(), "cert list")
+	m, err := a.attachEngine(cmd.Context(), "cert list")
 	if err != nil {
 		return noMesh("cert list", err)
 	}
@@ -292,7 +293,7 @@ func runCertShow(a *app, cmd *cobra.Command, pod string) error {
 	if err != nil {
 		return err
 	}
-	m, err := a.attach(cmd.Context(), "cert show")
+	m, err := a.attachEngine(cmd.Context(), "cert show")
 	if err != nil {
 		return noMesh("cert show", err)
 	}

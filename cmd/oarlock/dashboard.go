@@ -58,7 +58,7 @@ func (a *app) showBoard(ctx context.Context, m *runningMesh, only bool) error {
 		return unreadable(fmt.Errorf("find dashboard of mesh %s: %w", m.name, err), "")
 	}
 	if b.Token == "" {
-		return unreadable(fmt.Errorf("find dashboard of mesh %s: it has none; its log is %s", m.name, m.paths.ControlLog()), "oarlock status "+m.name)
+		return unreadable(fmt.Errorf("find dashboard of mesh %s: it has none%s", m.name, m.logWord()), m.ask("status"))
 	}
 	opener := desktopOpener()
 	if only || opener == "" {

@@ -30,7 +30,7 @@ a mesh left behind that was killed is removed too. The manifests stay.`,
 }
 
 func runDown(a *app, cmd *cobra.Command, args []string, all bool) error {
-	if err := a.localOnly("down"); err != nil {
+	if err := a.engineOnly("down"); err != nil {
 		return err
 	}
 	names, err := a.downNames(args, all)

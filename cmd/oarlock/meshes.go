@@ -36,10 +36,18 @@ func (m *runningMesh) close() {
 	}
 }
 
-// attach finds the running mesh that the global flags name: that of --mesh, else the only one. verb is who needs it.
+// attach finds the running mesh that the global flags name, for a verb that asks nothing else.
 func (a *app) attach(ctx context.Context, verb string) (*runningMesh, error) {
 	if err := a.localOnly(verb); err != nil {
 		return nil, err
+	}
+	return a.reach(ctx)
+}
+
+// reach opens the mesh that --mesh or --dir names, else the only one that runs.
+func (a *app) reach(ctx context.Context) (*runningMesh, error) {
+	if dir := a.flags.dir; dir != "" {
+		return &runningMesh{name: filepath.Base(dir), served: dir, plane: api.NewClient(filepath.Join(dir, apiSocket))}, nil
 	}
 	name, err := a.chooseMesh()
 	if err != nil {
@@ -48,22 +56,13 @@ func (a *app) attach(ctx context.Context, verb string) (*runningMesh, error) {
 	return connect(ctx, name)
 }
 
-// attachTo is attach, or the control plane that "oarlock serve --dir DIR" runs alone, where dir is not "".
-func (a *app) attachTo(ctx context.Context, verb, dir string) (*runningMesh, error) {
-	switch {
-	case dir == "":
-		return a.attach(ctx, verb)
-	case a.flags.mesh != "":
-		return nil, usage(fmt.Errorf("run %s: --dir and --mesh name two meshes; give one of the two", verb), "")
-	}
-	if err := a.localOnly(verb); err != nil {
+// attachEngine is attach for a verb that asks what runs the pods.
+func (a *app) attachEngine(ctx context.Context, verb string) (*runningMesh, error) {
+	if err := a.engineOnly(verb); err != nil {
 		return nil, err
 	}
-	return &runningMesh{name: filepath.Base(dir), served: dir, plane: api.NewClient(filepath.Join(dir, apiSocket))}, nil
+	return a.reach(ctx)
 }
-
-// servedFlag says what --dir means to verbs that ask a control plane.
-const servedFlag = "the control plane that serves alone with its state in `FOLDER`"
 
 // connect makes the clients of a mesh that runs.
 func connect(ctx context.Context, name string) (*runningMesh, error) {
@@ -84,7 +83,15 @@ func (a *app) localOnly(verb string) error {
 	case f.context != "" || f.kubeconfig != "":
 		return usage(fmt.Errorf("run %s: this version asks meshes of this machine only; leave out --context and --kubeconfig", verb), "")
 	}
-	return nil
+	return a.oneMesh()
+}
+
+// engineOnly is localOnly for what needs the engine, which a control plane that serves alone has not.
+func (a *app) engineOnly(verb string) error {
+	if err := a.localOnly(verb); err != nil || a.flags.dir == "" {
+		return err
+	}
+	return usage(fmt.Errorf("run %s: it is for pods that run here, and the control plane of --dir runs none", verb), "oarlock proxy-status --dir "+quoteWord(a.flags.dir))
 }
 
 // chooseMesh gives the name of the mesh that is meant.
@@ -179,6 +186,9 @@ func (m *runningMesh) status(ctx context.Context) (*api.Status, error) {
 	if err != nil {
 		return nil, m.unanswered(err)
 	}
+	if m.served != "" {
+		m.name = s.Mesh
+	}
 	return s, nil
 }
 
@@ -214,7 +224,23 @@ func (m *runningMesh) unanswered(err error) error {
 	if !reachable(err) {
 		again = "; the engine starts the control plane again"
 	}
-	return unreadable(fmt.Errorf("ask mesh %s: %w%s; its log is %s", m.name, err, again, m.paths.ControlLog()), "oarlock status "+m.name)
+	return unreadable(fmt.Errorf("ask mesh %s: %w%s%s", m.name, err, again, m.logWord()), m.ask("status"))
+}
+
+// logWord says where the control plane logs; one that serves alone does so wherever its standard error goes.
+func (m *runningMesh) logWord() string {
+	if m.served != "" {
+		return ""
+	}
+	return "; its log is " + m.paths.ControlLog()
+}
+
+// ask is the command that asks this mesh with a verb that takes its name.
+func (m *runningMesh) ask(verb string) string {
+	if m.served != "" {
+		return "oarlock " + verb + " --dir " + quoteWord(m.served)
+	}
+	return "oarlock " + verb + " " + m.name
 }
 
 // reachable says whether somebody listened where an error comes from.
@@ -224,7 +250,7 @@ func reachable(err error) bool {
 
 // attachPod attaches a command to the mesh that runs, and finds the pod that it is for. The caller closes the mesh.
 func (a *app) attachPod(ctx context.Context, command, arg string) (*runningMesh, *api.Status, *api.Pod, error) {
-	m, err := a.attach(ctx, command)
+	m, err := a.attachEngine(ctx, command)
 	if err != nil {
 		return nil, nil, nil, noMesh(command, err)
 	}

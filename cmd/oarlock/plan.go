@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -114,12 +115,12 @@ func (p *planRun) files(ctx context.Context) error {
 	if err := p.begin(); err != nil {
 		return err
 	}
-	future, running := a.flags.files, a.flags.mesh
+	future, running := a.flags.files, cmp.Or(a.flags.mesh, a.flags.dir)
 	switch {
 	case len(future) == 0:
 		return usage(fmt.Errorf("run plan: -f names the manifests as they shall be, or mtls VERB RESOURCE the change"), "oarlock plan -f NEW --against OLD")
 	case len(p.against) > 0 && running != "":
-		return usage(fmt.Errorf("run plan: --against and --mesh name two meshes; give one of them"), "")
+		return usage(fmt.Errorf("run plan: --against names another mesh than --mesh or --dir; give one of them"), "")
 	}
 	a.flags.files = p.against
 	if len(p.against) == 0 && running == "" {
@@ -132,7 +133,7 @@ func (p *planRun) files(ctx context.Context) error {
 		return err
 	}
 	partial := a.partial
-	a.flags.files, a.flags.mesh = future, ""
+	a.flags.files, a.flags.mesh, a.flags.dir = future, "", ""
 	after, err := a.open(ctx)
 	if err != nil {
 		return err

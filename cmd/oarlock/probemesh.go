@@ -20,9 +20,14 @@ func (a *app) probeRun(ctx context.Context, f *probeFlags, p *probe.Prober) (fun
 	inside := f.as != "" && f.as != outsideWord
 	if at, err := netip.ParseAddrPort(p.Address); err == nil && !inside {
 		if l, err := a.probeMesh(ctx, false); err == nil && l != nil && l.resolver.ByAddress(at.Addr().String()) != nil {
-			p.Dial = l.run.engine.Dial // a pod's network may be one of its own
+			p.Dial = l.run.dial()
 		}
 		return p.Run, nil
+	}
+	if inside {
+		if err := a.engineOnly("probe --as"); err != nil {
+			return nil, err
+		}
 	}
 	l, err := a.probeMesh(ctx, inside)
 	if errors.Is(err, errNoMesh) && inside {
@@ -38,7 +43,7 @@ func (a *app) probeRun(ctx context.Context, f *probeFlags, p *probe.Prober) (fun
 		return nil, err
 	}
 	if !inside {
-		p.Dial = l.run.engine.Dial
+		p.Dial = l.run.dial()
 		return p.Run, nil
 	}
 	pod, err := a.chosenPod(l.status, f.as)
@@ -52,10 +57,18 @@ func (a *app) probeRun(ctx context.Context, f *probeFlags, p *probe.Prober) (fun
 	return func(ctx context.Context) (*probe.Result, error) { return s.probe(ctx, p) }, nil
 }
 
+// dial reaches pods, whose network may be one of its own; nil is from here, where nothing runs them.
+func (m *runningMesh) dial() func(ctx context.Context, network, address string) (net.Conn, error) {
+	if m.engine == nil {
+		return nil
+	}
+	return m.engine.Dial
+}
+
 // probeMesh loads the running mesh; nil where there is none and none is needed.
 func (a *app) probeMesh(ctx context.Context, needed bool) (*loaded, error) {
 	l, err := a.loadRunning(ctx)
-	if err == nil || needed || a.flags.mesh != "" {
+	if err == nil || needed || a.flags.mesh != "" || a.flags.dir != "" {
 		return l, err
 	}
 	if names, _ := runningNames(); len(names) == 0 {
@@ -87,7 +100,11 @@ func (a *app) probeService(l *loaded, p *probe.Prober) error {
 	}
 	w, port := podBehind(l, t)
 	if w == nil {
-		return unreadable(fmt.Errorf("probe %s: no pod behind it runs", p.Address), "oarlock ps")
+		try := "oarlock ps"
+		if l.run.engine == nil {
+			try = ""
+		}
+		return unreadable(fmt.Errorf("probe %s: no pod behind it has an address", p.Address), try)
 	}
 	named := p.Address
 	p.Address = net.JoinHostPort(w.Addresses[0], strconv.Itoa(int(port)))

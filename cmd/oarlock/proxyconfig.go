@@ -150,7 +150,7 @@ func (p *proxyConfig) load(cmd *cobra.Command, pod string) (*dump, error) {
 	default:
 		return nil, usage(fmt.Errorf("parse flag --direction %q: want inbound or outbound", p.direction), "")
 	}
-	m, err := p.app.attach(cmd.Context(), "proxy-config")
+	m, err := p.app.attachEngine(cmd.Context(), "proxy-config")
 	if err != nil {
 		return nil, noMesh("proxy-config", err)
 	}

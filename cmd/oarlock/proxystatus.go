@@ -6,20 +6,16 @@ import (
 )
 
 func newProxyStatusCommand(a *app) *cobra.Command {
-	var dir string
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:   "proxy-status [POD]",
 		Short: "What each sidecar has acknowledged",
 		Long: `What each sidecar has acknowledged of what the control plane sent: SYNCED, STALE
 (sent and not acknowledged yet), NOT SENT (there is nothing of that kind for
 it), or NACK: it refused, kept what it had, and wide says why.`,
 		Args:              atMost(1),
-		RunE:              func(cmd *cobra.Command, args []string) error { return runProxyStatus(a, cmd, dir, args) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runProxyStatus(a, cmd, args) },
 		ValidArgsFunction: a.completePods,
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", servedFlag)
-	must(cmd.MarkFlagDirname("dir"))
-	return cmd
 }
 
 // nodeList is the answer of proxy-status.
@@ -29,12 +25,12 @@ type nodeList struct {
 	Items []api.Node `json:"items"`
 }
 
-func runProxyStatus(a *app, cmd *cobra.Command, dir string, args []string) error {
+func runProxyStatus(a *app, cmd *cobra.Command, args []string) error {
 	format, err := a.format("table", "wide", "json", "yaml")
 	if err != nil {
 		return err
 	}
-	m, err := a.attachTo(cmd.Context(), "proxy-status", dir)
+	m, err := a.attach(cmd.Context(), "proxy-status")
 	if err != nil {
 		return noMesh("proxy-status", err)
 	}
@@ -43,9 +39,7 @@ func runProxyStatus(a *app, cmd *cobra.Command, dir string, args []string) error
 	if err != nil {
 		return err
 	}
-	if m.served != "" {
-		s.Pods = podsOf(s.Nodes)
-	}
+	s.Pods = m.knownPods(s)
 	items, err := a.someNodes(s, args)
 	if err != nil {
 		return err
@@ -81,11 +75,14 @@ func narrowNodes(t *table) {
 	t.optional, t.spare, t.cuts = []string{"CLUSTER"}, []string{"ISTIOD"}, []cut{{"NAME", 24, keepBoth}}
 }
 
-// podsOf makes pods of sidecars, where nothing runs pods.
-func podsOf(nodes []api.Node) []api.Pod {
+// knownPods are the pods of a mesh; those of the sidecars that joined where nothing runs pods.
+func (m *runningMesh) knownPods(s *api.Status) []api.Pod {
+	if m.served == "" {
+		return s.Pods
+	}
 	var out []api.Pod
-	for i := range nodes {
-		out = append(out, api.Pod{Namespace: nodes[i].Namespace, Name: nodes[i].Pod, Sidecar: true})
+	for i := range s.Nodes {
+		out = append(out, api.Pod{Namespace: s.Nodes[i].Namespace, Name: s.Nodes[i].Pod, Sidecar: true})
 	}
 	return out
 }

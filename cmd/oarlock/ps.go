@@ -38,7 +38,7 @@ func runPs(a *app, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	m, err := a.attach(cmd.Context(), "ps")
+	m, err := a.attachEngine(cmd.Context(), "ps")
 	if err != nil {
 		return noMesh("ps", err)
 	}

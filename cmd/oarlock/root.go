@@ -37,6 +37,7 @@ type app struct {
 type flags struct {
 	files         []string
 	mesh          string
+	dir           string // of the state of a control plane that serves alone
 	kubeconfig    string
 	context       string
 	namespace     string
@@ -249,6 +250,7 @@ func (a *app) addFlags(root *cobra.Command) {
 	p := root.PersistentFlags()
 	p.StringArrayVarP(&f.files, "filename", "f", nil, "manifests: `PATH` of a file or directory, or - (repeatable)")
 	p.StringVar(&f.mesh, "mesh", "", "the running local mesh `NAME`")
+	p.StringVar(&f.dir, "dir", "", "the mesh of the control plane that serves alone with its state in `FOLDER`")
 	p.StringVar(&f.kubeconfig, "kubeconfig", "", "the cluster of kubeconfig `FILE`")
 	p.StringVar(&f.context, "context", "", "the cluster of kubeconfig context `NAME`")
 	p.StringVarP(&f.namespace, "namespace", "n", "", "`NAMESPACE` in which short names are looked up")
@@ -259,6 +261,7 @@ func (a *app) addFlags(root *cobra.Command) {
 	p.Var(&f.failOn, "fail-on", "what makes the exit status 1: "+f.failOn.list())
 	p.BoolVarP(&f.verbose, "verbose", "v", false, "say more on standard error")
 	p.DurationVar(&f.timeout, "timeout", 0, "give up after `DURATION`, such as 30s; 0 is never")
+	must(root.MarkPersistentFlagDirname("dir"))
 	a.completeFlags(root)
 }
 

@@ -26,7 +26,9 @@ func (a *app) loadRunning(ctx context.Context) (*loaded, error) {
 		return nil, err
 	}
 	defer m.close()
-	a.flags.mesh = m.name // for messages
+	if m.served == "" {
+		a.flags.mesh = m.name // for messages
+	}
 	return a.inForce(ctx, m)
 }
 
@@ -60,15 +62,12 @@ func (a *app) inForce(ctx context.Context, m *runningMesh) (*loaded, error) {
 
 // attachAny is attach for verbs that would do with manifests as well.
 func (a *app) attachAny(ctx context.Context) (*runningMesh, error) {
-	name, err := a.chooseMesh()
+	m, err := a.reach(ctx)
 	if errors.Is(err, errNoMesh) {
 		return nil, &failure{exitUsage, fmt.Errorf("choose mesh: %w; name manifests with -f PATH (a file, a directory, or -), or start one with oarlock up", errNoMesh),
 			"oarlock -f DIR tls-check"}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return connect(ctx, name)
+	return m, err
 }
 
 // runningDialect is the mesh's, unless the flag asks what another would make of it.
@@ -188,7 +187,7 @@ func (a *app) openForChange(ctx context.Context) (*loaded, error) {
 	for _, place := range status.Manifests {
 		a.flags.files = append(a.flags.files, shortPath(place))
 	}
-	a.flags.mesh = ""
+	a.flags.mesh, a.flags.dir = "", ""
 	l, err := a.open(ctx)
 	if err != nil {
 		m.close()

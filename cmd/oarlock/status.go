@@ -12,8 +12,7 @@ import (
 )
 
 func newStatusCommand(a *app) *cobra.Command {
-	var dir string
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:   "status [MESH]",
 		Short: "How a running mesh is",
 		Long: `How a running mesh is: which manifests it runs, how traffic comes into the
@@ -24,14 +23,11 @@ fifteen minutes.
 The exit status is 1 where manifests are held back or a sidecar refused its
 configuration (--fail-on never keeps it 0).`,
 		Args: atMost(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(a, cmd, dir, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runStatus(a, cmd, args) },
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", servedFlag)
-	must(cmd.MarkFlagDirname("dir"))
-	return cmd
 }
 
-func runStatus(a *app, cmd *cobra.Command, dir string, args []string) error {
+func runStatus(a *app, cmd *cobra.Command, args []string) error {
 	format, err := a.format("table", "wide", "json", "yaml")
 	if err != nil {
 		return err
@@ -39,7 +35,7 @@ func runStatus(a *app, cmd *cobra.Command, dir string, args []string) error {
 	if len(args) == 1 {
 		a.flags.mesh = args[0]
 	}
-	m, err := a.attachTo(cmd.Context(), "status", dir)
+	m, err := a.attach(cmd.Context(), "status")
 	if err != nil {
 		return noMesh("status", err)
 	}
@@ -48,7 +44,7 @@ func runStatus(a *app, cmd *cobra.Command, dir string, args []string) error {
 	if err != nil {
 		return err
 	}
-	doc := &statusDocument{Status: s, Observed: m.observed(cmd.Context()), Dashboard: m.boardURL(), served: m.served != ""}
+	doc := &statusDocument{Status: s, Observed: m.observed(cmd.Context()), Dashboard: m.boardURL(), opener: m.ask("dashboard")}
 	if format == "json" || format == "yaml" {
 		err = a.print(format, doc)
 	} else {
@@ -101,12 +97,8 @@ func (a *app) printWhole(doc *statusDocument) error {
 	w.line("certificates", authorityWord(&s.CA))
 	w.line("access log", accessLogWord(&s.AccessLog))
 	w.observed(a, doc.Observed)
-	switch {
-	case doc.Dashboard == "":
-	case doc.served:
-		w.line("dashboard", doc.Dashboard)
-	default:
-		w.line("dashboard", doc.Dashboard+" (oarlock dashboard opens it)")
+	if doc.Dashboard != "" {
+		w.line("dashboard", fmt.Sprintf("%s (%s opens it)", doc.Dashboard, doc.opener))
 	}
 	if s.Held != "" {
 		w.section("Held back: the manifests as they are now are not in force")

@@ -16,7 +16,7 @@ type statusDocument struct {
 	*api.Status
 	Observed  *statusSeen `json:"observed,omitempty"`
 	Dashboard string      `json:"dashboard,omitempty"` // without its token
-	served    bool        // by a control plane alone
+	opener    string      // the command that opens the dashboard
 }
 
 // statusSeen is what a mesh saw of its traffic.

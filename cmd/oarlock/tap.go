@@ -76,15 +76,12 @@ func runTap(a *app, cmd *cobra.Command, f *tapFlags, args []string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	if err := a.localOnly("tap"); err != nil {
+	if err := a.engineOnly("tap"); err != nil {
 		return err
-	}
-	if _, err := a.chooseMesh(); err != nil {
-		return noMesh("tap", err)
 	}
 	l, err := a.open(cmd.Context())
 	if err != nil {
-		return err
+		return noMesh("tap", err)
 	}
 	t := newTapRun(a, f, format, mesh.Ref{})
 	q, err := t.query(l, args)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,8 +131,12 @@ func (a *app) oneMesh() error {
 	f := &a.flags
 	var other string
 	switch {
+	case f.mesh != "" && f.dir != "":
+		return usage(fmt.Errorf("open mesh %q: --dir names another mesh; give one of the two", f.mesh), "")
 	case f.mesh != "":
 		other = fmt.Sprintf("open mesh %q", f.mesh)
+	case f.dir != "":
+		other = fmt.Sprintf("open control plane in %s", f.dir)
 	case f.context != "":
 		other = fmt.Sprintf("open context %q", f.context)
 	case f.kubeconfig != "":
@@ -151,7 +156,7 @@ func (a *app) oneMesh() error {
 // paths names what was read, for a message.
 func (a *app) paths() string {
 	if len(a.flags.files) == 0 {
-		return "mesh " + a.flags.mesh
+		return "mesh " + cmp.Or(a.flags.mesh, "in "+a.flags.dir)
 	}
 	return strings.Join(a.flags.files, ", ")
 }

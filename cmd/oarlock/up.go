@@ -88,6 +88,8 @@ func (a *app) upAlone(f *upFlags) error {
 	switch {
 	case g.mesh != "":
 		return usage(errors.New("run up: a mesh that it starts is named with --name"), a.again("--mesh", "--name"))
+	case g.dir != "":
+		return usage(errors.New("run up: the state of a mesh that it starts has a place of its own; leave out --dir"), "")
 	case g.context != "" || g.kubeconfig != "":
 		return usage(errors.New("run up: it runs manifests on this machine; leave out --context and --kubeconfig"), "")
 	case f.name != "" && !local.MeshName(f.name):
