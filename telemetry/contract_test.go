@@ -2,10 +2,10 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,11 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/oarlock/oarlock/meshtest"
 	"github.com/oarlock/oarlock/metrics"
 )
 
-// scrapes is how often the suite's stores scrape, and look the window that it asks about.
+// scrapes is how often the stores of tests scrape, and window what the suite asks about.
 const (
 	scrapes = 400 * time.Millisecond
 	window  = 5 * time.Second
@@ -156,85 +158,84 @@ var wantRows = []row{
 	{Reporter: "destination", Protocol: "http", Security: "mutual_tls", Policy: strict, Port: 8080, Requests: 12, Errors: 2},
 }
 
-// testFlows is the contract of [metrics.Flows]: open starts a store that scrapes targets every so often.
-func testFlows(t *testing.T, open func(t *testing.T, targets []Target) metrics.Flows) {
-	source, destination := newSidecar(t, "web-0.shop", web), newSidecar(t, "api-0.shop", apiPeer)
-	// What happened before the store looks is not in any answer.
-	traffic(source, metrics.Source)
-	s := open(t, []Target{source.target(), destination.target()})
-	eventually(t, "both targets are up", func() error {
-		if h := s.Health(t.Context()); !h.OK || h.Up != 2 || h.Targets != 2 || h.Interval != scrapes || h.Problem != "" {
-			return fmt.Errorf("%+v", h)
-		}
-		return nil
-	})
-	time.Sleep(window + 2*time.Second) // the targets are known when the next windows begin
-	w := metrics.Window{Length: window}
-	eventually(t, "both are asked, and have nothing to tell", func() error {
-		o := flows(t, s, w)
-		if len(o.Flows) > 0 {
-			t.Errorf("before anything happens: %+v", o)
-		}
-		if time.Since(o.Newest) > 5*scrapes || len(o.Down) > 0 { // on a busy machine a scrape is late, or takes too long
-			return fmt.Errorf("%+v", o)
-		}
-		return nil
-	})
+// history is what two sidecars say, scrape after scrape, at times that were a while ago: however long a test takes, it is the same.
+// Each line is a series and its value.
+type history struct {
+	from  time.Time // of the first scrape; the others are so many seconds later
+	pages []scraped
+}
 
-	t.Run("counts exactly", func(t *testing.T) {
-		traffic(source, metrics.Source)
-		traffic(destination, metrics.Destination)
-		var o *metrics.Observation
-		eventually(t, "all is seen", func() error {
-			o = flows(t, s, w)
-			if got := rowsOf(o); !reflect.DeepEqual(got, wantRows) {
-				return fmt.Errorf("got\n%s\nwant\n%s", printed(got), printed(wantRows))
-			}
-			return nil
-		})
-		checkDetails(t, o)
-	})
-	t.Run("a trend has it too", func(t *testing.T) { testTrend(t, s) })
-	t.Run("a trend is of one edge, and of what got through", func(t *testing.T) {
-		trafficBeside(source, destination)
-		eventually(t, "the trends have it", func() error { return wrongTrends(t, s) })
-	})
-	t.Run("nothing is left when the window has passed", func(t *testing.T) {
-		eventually(t, "no flows", func() error {
-			if o := flows(t, s, w); len(o.Flows) > 0 {
-				return fmt.Errorf("%s", printed(rowsOf(o)))
-			}
-			return nil
-		})
-	})
-	t.Run("an answer about the past stays", func(t *testing.T) {
-		end := time.Now().Add(-time.Second)
-		if a, b := flows(t, s, metrics.Window{End: end, Length: 20 * time.Second}), flows(t, s, metrics.Window{End: end, Length: 20 * time.Second}); !reflect.DeepEqual(a.Flows, b.Flows) || len(a.Flows) == 0 {
-			t.Errorf("%s\nthen\n%s", printed(rowsOf(a)), printed(rowsOf(b)))
+type scraped struct {
+	at   time.Time
+	text string
+}
+
+func (h *history) second(n float64) time.Time {
+	return h.from.Add(time.Duration(n * float64(time.Second)))
+}
+
+// tell makes what both sidecars say for 45 seconds. What they count is counted just before the scrape of its second.
+func tell(t *testing.T, job string) *history {
+	t.Helper()
+	h := &history{from: time.Now().Add(-time.Minute).Truncate(time.Second)}
+	source, destination := &aSidecar{name: "web-0.shop"}, &aSidecar{name: "api-0.shop"}
+	begin := func(s *aSidecar, own metrics.Peer) {
+		s.begin(own)
+		s.beganAt(h.from.Add(-time.Hour))
+	}
+	begin(source, web)
+	begin(destination, apiPeer)
+	traffic(source, metrics.Source) // what happened before anybody looks is not in any answer
+	happens := map[time.Duration]func(){
+		12 * time.Second: func() {
+			traffic(source, metrics.Source)
+			traffic(destination, metrics.Destination)
+		},
+		20 * time.Second: func() { trafficBeside(source, destination) },
+		32 * time.Second: func() {
+			begin(destination, apiPeer)
+			destination.Request(metrics.Labels{Reporter: metrics.Destination, Source: web, Destination: apiPeer, Service: apiService, Protocol: "http",
+				Code: 200, Security: metrics.SecurityMutualTLS, Policy: strict, Port: 8080}).Observe(time.Millisecond, 1, 1)
+		},
+	}
+	for after := time.Duration(0); after < 45*time.Second; after += scrapes {
+		if f := happens[after]; f != nil {
+			f()
 		}
-	})
-	t.Run("a sidecar begins again", func(t *testing.T) {
-		destination.begin(apiPeer)
-		l := metrics.Labels{Reporter: metrics.Destination, Source: web, Destination: apiPeer, Service: apiService, Protocol: "http", Code: 200,
-			Security: metrics.SecurityMutualTLS, Policy: strict, Port: 8080}
-		destination.Request(l).Observe(time.Millisecond, 1, 1)
-		want := []row{{Reporter: "destination", Protocol: "http", Security: "mutual_tls", Policy: strict, Port: 8080, Requests: 1}}
-		eventually(t, "one request", func() error {
-			if got := rowsOf(flows(t, s, w)); !reflect.DeepEqual(got, want) {
-				return fmt.Errorf("got\n%s", printed(got))
-			}
-			return nil
-		})
-	})
-	t.Run("a target is down", func(t *testing.T) {
-		source.server.Close()
-		eventually(t, "down", func() error {
-			if o := flows(t, s, w); !strings.Contains(fmt.Sprint(o.Down), "web-0.shop") || len(o.Down) != 1 {
-				return fmt.Errorf("down: %q", o.Down)
-			}
-			return nil
-		})
-	})
+		text := fmt.Sprintf("up{instance=%q,job=%q} 0\n", source.name, job)
+		if after < 40*time.Second {
+			text = said(t, source, job)
+		}
+		h.pages = append(h.pages, scraped{h.from.Add(after), text + said(t, destination, job)})
+	}
+	return h
+}
+
+// testFlows is the contract of [metrics.Flows]: s is a store that was told h.
+func testFlows(t *testing.T, s metrics.Flows, h *history) {
+	at := func(second float64) *metrics.Observation {
+		t.Helper()
+		return flows(t, s, metrics.Window{End: h.second(second), Length: window})
+	}
+	want := func(what string, o *metrics.Observation, want []row) {
+		t.Helper()
+		if got := rowsOf(o); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", what, printed(got), printed(want))
+		}
+	}
+	if o := at(11.7); len(o.Flows) > 0 || len(o.Down) > 0 || !o.Newest.Equal(h.second(11.6)) {
+		t.Errorf("before anything happens: %+v", o)
+	}
+	o := at(14)
+	want("counted exactly", o, wantRows)
+	checkDetails(t, o)
+	testTrend(t, s, h.second(16))
+	wrongTrends(t, s, h.second(24))
+	want("nothing is left when the window has passed", at(31), nil)
+	want("a sidecar began again", at(35), []row{{Reporter: "destination", Protocol: "http", Security: "mutual_tls", Policy: strict, Port: 8080, Requests: 1}})
+	if o := at(43); !strings.Contains(fmt.Sprint(o.Down), "web-0.shop") || len(o.Down) != 1 {
+		t.Errorf("down: %q", o.Down)
+	}
 }
 
 // checkDetails looks at what rows have besides counts.
@@ -300,7 +301,7 @@ func trafficBeside(source, destination *aSidecar) {
 }
 
 // wrongTrends tells what is wrong with the trends of what trafficBeside counts.
-func wrongTrends(t *testing.T, s metrics.Flows) error {
+func wrongTrends(t *testing.T, s metrics.Flows, end time.Time) {
 	t.Helper()
 	for _, c := range []struct {
 		name                          string
@@ -317,10 +318,10 @@ func wrongTrends(t *testing.T, s metrics.Flows) error {
 		{"connections that are refused", metrics.TrendQuery{Service: "refused.shop.svc.cluster.local"}, 0, 0, 4, math.NaN()},
 		{"connections that are not", metrics.TrendQuery{Service: "taken.shop.svc.cluster.local"}, 0, 0, 1, 0},
 	} {
-		c.of.Length, c.of.Step = 10*time.Second, time.Second
+		c.of.End, c.of.Length, c.of.Step = end, 10*time.Second, time.Second
 		tr, err := s.Trend(t.Context(), c.of)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		share := math.NaN()
 		for _, v := range tr.MTLS {
@@ -330,11 +331,10 @@ func wrongTrends(t *testing.T, s metrics.Flows) error {
 		}
 		if r, e, n := summed(tr.Requests), summed(tr.Errors), summed(tr.Connections); r != c.requests || e != c.errors || n != c.connections ||
 			math.IsNaN(share) != math.IsNaN(c.share) || math.Abs(share-c.share) > 1e-9 {
-			return fmt.Errorf("%s: requests %v, errors %v, connections %v, share %v, want %v, %v, %v, %v: %+v", c.name, r, e, n, share,
+			t.Errorf("%s: requests %v, errors %v, connections %v, share %v, want %v, %v, %v, %v: %+v", c.name, r, e, n, share,
 				c.requests, c.errors, c.connections, c.share, tr)
 		}
 	}
-	return nil
 }
 
 // summed sums up what is known, at a point a second.
@@ -347,8 +347,11 @@ func summed(values []float64) (n float64) {
 	return math.Round(n*1000) / 1000
 }
 
-func testTrend(t *testing.T, s metrics.Flows) {
-	tr, err := s.Trend(t.Context(), metrics.TrendQuery{Window: metrics.Window{Length: 20 * time.Second}, Step: time.Second, Namespace: "shop", Service: apiService.Host})
+// testTrend looks at a trend that begins before anybody looked.
+func testTrend(t *testing.T, s metrics.Flows, end time.Time) {
+	t.Helper()
+	w := metrics.Window{End: end, Length: 20 * time.Second}
+	tr, err := s.Trend(t.Context(), metrics.TrendQuery{Window: w, Step: time.Second, Namespace: "shop", Service: apiService.Host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,7 +375,7 @@ func testTrend(t *testing.T, s metrics.Flows) {
 	if shares == 0 || shares > 3 {
 		t.Errorf("%d points with a share of mutual TLS: %v", shares, tr.MTLS)
 	}
-	none, err := s.Trend(t.Context(), metrics.TrendQuery{Window: metrics.Window{Length: 20 * time.Second}, Step: time.Second, Workload: `no"such\`})
+	none, err := s.Trend(t.Context(), metrics.TrendQuery{Window: w, Step: time.Second, Workload: `no"such\`})
 	if err != nil || summed(none.Requests) != 0 {
 		t.Errorf("of another workload: %v, %v", none, err)
 	}
@@ -384,6 +387,19 @@ func flows(t *testing.T, s metrics.Flows, w metrics.Window) *metrics.Observation
 	if err != nil {
 		t.Fatal(err)
 	}
+	return o
+}
+
+// newest waits until there is something in the store that was scraped after a time: that a target is up is known before. It gives the
+// flows of a minute.
+func newest(t *testing.T, s metrics.Flows, after time.Time) (o *metrics.Observation) {
+	t.Helper()
+	eventually(t, "a scrape is in the store", func() error {
+		if o = flows(t, s, metrics.Window{Length: time.Minute}); !o.Newest.After(after) {
+			return fmt.Errorf("%+v", o)
+		}
+		return nil
+	})
 	return o
 }
 
@@ -429,7 +445,11 @@ func running(t *testing.T, opt Options, targets ...Target) *Store {
 
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
-	testFlows(t, func(t *testing.T, targets []Target) metrics.Flows { return running(t, Options{}, targets...) })
+	s, h := newStore(t, Options{Interval: scrapes}), tell(t, job)
+	for _, p := range h.pages {
+		load(t, s, p.at, p.text)
+	}
+	testFlows(t, s, h)
 }
 
 // server is a real Prometheus.
@@ -438,9 +458,13 @@ type server struct {
 	process                 *exec.Cmd
 }
 
-func newPrometheus(t *testing.T, targets []Target) *server {
+// newPrometheus starts one, which scrapes targets and may know what was told before.
+func newPrometheus(t *testing.T, targets []Target, before *history) *server {
 	t.Helper()
-	p := &server{binary: meshtest.Require(t, "prometheus", "prometheus"), folder: t.TempDir()}
+	p := &server{binary: meshtest.Require(t, "prometheus", "prometheus"), folder: t.TempDir(), address: reserved(t)}
+	if before != nil {
+		p.know(t, before)
+	}
 	var list strings.Builder
 	for _, a := range targets {
 		fmt.Fprintf(&list, "  - targets: [%q]\n    labels: {instance: %q}\n", a.Address, a.Name)
@@ -451,15 +475,49 @@ func newPrometheus(t *testing.T, targets []Target) *server {
 	if err := os.WriteFile(filepath.Join(p.folder, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.address = l.Addr().String()
-	l.Close()
 	t.Cleanup(p.kill)
 	p.start(t)
 	return p
+}
+
+// reserved gives an address of loopback to listen at. A socket that is bound to it, and does not listen, keeps it from whoever takes
+// any port that is free.
+func reserved(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+		unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})); err != nil {
+		t.Fatal(err)
+	}
+	own, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", own.(*unix.SockaddrInet4).Port)
+}
+
+// know puts what was told into the database, with a target that is no sidecar beside it.
+func (p *server) know(t *testing.T, h *history) {
+	t.Helper()
+	var b strings.Builder
+	for _, page := range h.pages {
+		for line := range strings.Lines(page.text + "up{instance=\"127.0.0.1:1\",job=\"other\"} 0\n") {
+			fmt.Fprintf(&b, "%s %.3f\n", strings.TrimSpace(line), float64(page.at.UnixMilli())/1000)
+		}
+	}
+	b.WriteString("# EOF\n")
+	file := filepath.Join(p.folder, "told")
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(meshtest.Require(t, "promtool", "prometheus"), "tsdb", "create-blocks-from", "openmetrics", file, filepath.Join(p.folder, "data"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
 
 func (p *server) start(t *testing.T) {
@@ -492,13 +550,14 @@ func (p *server) kill() {
 
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
-	testFlows(t, func(t *testing.T, targets []Target) metrics.Flows {
-		p := newPrometheus(t, targets)
-		r, err := Connect("http://"+p.address, Options{Timeout: 30 * time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { r.Close() })
-		return r
-	})
+	told := tell(t, "mesh")
+	r, err := Connect("http://"+newPrometheus(t, nil, told).address, Options{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	if h := r.Health(t.Context()); !h.OK || h.Targets != 2 || h.Interval != scrapes || h.Problem != "" {
+		t.Errorf("%+v", h)
+	}
+	testFlows(t, r, told)
 }
