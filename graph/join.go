@@ -391,6 +391,9 @@ func (j *joining) part(k pair, r *report) *part {
 		// Where the source alone reports, what failed in its handshakes is among the requests that it counts.
 		p.lost = min(s.errors+s.connections, s.failures)
 	}
+	if k.workload == "" && len(j.podsBehind(k.to)) > 0 {
+		p.lost = s.errors // before a pod was chosen: none was ready, or none had room
+	}
 	p.expected = k.workload != "" && j.hasSidecar(k.workload)
 	switch {
 	case d.weight() > 0:

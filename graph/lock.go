@@ -23,6 +23,7 @@ type judgement struct {
 	silent      bool      // the destination has a sidecar that should report, and does not
 	ending      bool      // calls from before the verdict changed were seen, and are left out
 	bare        float64   // what no sidecar of the destination counts, though some report; a second
+	noPod       string    // why no pod of the destination is ready now; "" where one is, or nobody knows
 }
 
 // brokenShare is the part of all attempts that must fail for an edge to be broken.
@@ -46,6 +47,9 @@ func (j *judgement) lock() (Lock, string) {
 	l, why := j.weigh()
 	if c := j.edge.Changed; c != nil && c.Since.IsZero() {
 		why += fmt.Sprintf("; a new verdict is not yet in force on %d of %d sidecars", c.Total-c.InForce, c.Total)
+	}
+	if j.noPod != "" && !strings.Contains(why, j.noPod) {
+		why += "; now " + j.unserved()
 	}
 	if j.observation != nil && !j.now.IsZero() && !j.observation.Newest.IsZero() {
 		if age := j.now.Sub(j.observation.Newest); age > staleAfter && j.seen != nil {
@@ -82,6 +86,11 @@ func (j *judgement) weigh() (Lock, string) {
 		return LockUnknown, fmt.Sprintf("mTLS on %s of %s, and of the rest nobody knows%s", percent(o.Known), j.volume(), j.reporter())
 	}
 	return LockLocked, fmt.Sprintf("mTLS on all of %s%s", j.volume(), j.by())
+}
+
+// unserved says that nobody is there to take calls.
+func (j *judgement) unserved() string {
+	return fmt.Sprintf("no pod of %s is ready (%s)", j.name(j.to, "the server"), j.noPod)
 }
 
 // nothing says why there is nothing to judge by.
@@ -159,14 +168,17 @@ func (j *judgement) broken() string {
 	if len(o.Causes) > 0 {
 		cause = o.Causes[0].Cause
 	}
-	what := fmt.Sprintf("handshakes fail (%s), %s", cause, per(o.Failures))
+	who, what, by := j.disagreement(cause), fmt.Sprintf("handshakes fail (%s), %s", cause, per(o.Failures)), j.by()
 	if o.Failures == 0 {
 		what = fmt.Sprintf("%s never get there", rate(o.Lost, "attempt"))
+	}
+	if o.Failures == 0 && j.noPod != "" {
+		who, by = j.unserved()+", so calls end with UH (HTTP 503)", ""
 	}
 	if through := o.Requests + o.Connections; through > 0 {
 		what += fmt.Sprintf(", and %s get through", per(through))
 	}
-	return j.disagreement(cause) + ": " + what + j.by()
+	return who + ": " + what + by
 }
 
 // disagreement says in words why a handshake fails.

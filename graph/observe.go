@@ -30,6 +30,7 @@ func (g *Graph) Observe(w Witnesses) {
 		b.keep(&g.Edges[i])
 	}
 	o := &observing{builder: b, w: &w, places: b.places(), joins: map[*metrics.Observation]*joined{}}
+	o.places.run(w.Running)
 	o.run()
 	seen := b.graph()
 	g.Nodes, g.Edges, g.Findings = seen.Nodes, seen.Edges, o.findings
@@ -182,7 +183,7 @@ func (o *observing) service(id string) *mesh.Service {
 
 // see judges one edge by the observation that counts for it: that since its verdict changed, if it did.
 func (o *observing) see(key edgeKey, e *Edge) {
-	j := judgement{now: o.w.Now, observation: o.w.Observed, trouble: o.w.Trouble, edge: e, from: o.nodes[e.From], to: o.nodes[e.To]}
+	j := judgement{now: o.w.Now, observation: o.w.Observed, trouble: o.w.Trouble, edge: e, from: o.nodes[e.From], to: o.nodes[e.To], noPod: o.places.noPod(e.To)}
 	if c, ok := o.w.Changed[e.ID()]; ok {
 		e.Changed = &c
 		if !c.Since.IsZero() {
@@ -191,7 +192,7 @@ func (o *observing) see(key edgeKey, e *Edge) {
 	}
 	o.judge(&j, key)
 	if c := e.Changed; c != nil && !c.Since.IsZero() && j.contradicts(c.Settled != nil) {
-		j = judgement{now: j.now, observation: c.Settled, trouble: j.trouble, edge: e, from: j.from, to: j.to, ending: true}
+		j = judgement{now: j.now, observation: c.Settled, trouble: j.trouble, edge: e, from: j.from, to: j.to, noPod: j.noPod, ending: true}
 		e.Observed, e.Shares = nil, nil
 		o.judge(&j, key)
 	}
@@ -221,7 +222,7 @@ func (o *observing) fill(j *judgement, e *Edge, s *seen) {
 		if len(s.parts) > 1 && id != "" {
 			share := Share{Workload: id, Observed: *o.observed(p, j.observation)}
 			alone := *j
-			alone.bare = p.bare
+			alone.bare, alone.noPod = p.bare, "" // it is one that was reached
 			alone.seen, alone.edge = &share.Observed, &Edge{Declared: e.Declared}
 			share.Lock, _ = alone.lock()
 			e.Shares = append(e.Shares, share)

@@ -29,7 +29,7 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 //	REPORTER PROTOCOL CALLER -> WORKLOAD at SERVICE:PORT SECURITY KEY=VALUE...
 //
 // where callers and workloads are NAME.NAMESPACE or ?, and a service is a host, a short name of the namespace shop, or -.
-// A line of `also` is `now DURATION`, `down POD`, `trouble TEXT`, `changed EDGE-ID KEY=VALUE...` or `proof KEY=VALUE...`.
+// A line of `also` is `now DURATION`, `down POD`, `trouble TEXT`, `pod WORKLOAD ready|REASON`, `changed EDGE-ID KEY=VALUE...` or `proof KEY=VALUE...`.
 func TestObserve(t *testing.T) {
 	files, err := filepath.Glob("testdata/observe/*.txt")
 	if err != nil || len(files) < 20 {
@@ -278,6 +278,15 @@ func also(t *testing.T, w *Witnesses, since, settled *metrics.Observation, line 
 			w.Changed = map[string]Changed{}
 		}
 		w.Changed[strings.Fields(rest)[0]] = Changed{Since: ago("since"), InForce: number("inForce"), Total: number("total"), Observed: since, Settled: settled}
+	case "pod": // pod WORKLOAD ready|REASON...
+		of, reason, _ := strings.Cut(rest, " ")
+		name, ns, _ := strings.Cut(of, ".")
+		if w.Running == nil {
+			w.Running = &mesh.Running{}
+		}
+		w.Running.Pods = append(w.Running.Pods, mesh.Pod{Ready: reason == "ready", Reason: reason, Workload: &mesh.Workload{
+			Object: mesh.Object{Ref: mesh.Ref{Kind: mesh.KindPod, Namespace: ns, Name: fmt.Sprintf("%s-%d", name, len(w.Running.Pods))}},
+			Owner:  mesh.Ref{Kind: mesh.KindDeployment, Namespace: ns, Name: name}}})
 	case "proof":
 		p := Proof{From: values["from"], To: values["to"], Port: uint32(number("port")), At: ago("ago"), Problem: values["problem"]}
 		if m := values["mode"]; m != "" {

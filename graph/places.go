@@ -26,10 +26,14 @@ type places struct {
 	accounts  map[[2]string][]*mesh.Workload
 	services  map[string]*mesh.Service // by host
 	ingresses []ingress
+
+	pods   map[mesh.Ref][]*mesh.Pod // that run, by the workload of the manifests
+	behind map[string][]*mesh.Pod   // what podsBehind has found
 }
 
 func (b *builder) places() *places {
-	p := &places{b: b, workloads: map[[2]string]*mesh.Workload{}, ids: map[*mesh.Workload]string{}, doors: map[ownDoor][]uint32{}, accounts: map[[2]string][]*mesh.Workload{}, services: map[string]*mesh.Service{}}
+	p := &places{b: b, workloads: map[[2]string]*mesh.Workload{}, ids: map[*mesh.Workload]string{}, doors: map[ownDoor][]uint32{}, accounts: map[[2]string][]*mesh.Workload{}, services: map[string]*mesh.Service{},
+		pods: map[mesh.Ref][]*mesh.Pod{}, behind: map[string][]*mesh.Pod{}}
 	for _, w := range b.snap.Workloads {
 		p.ids[w] = workloadID(w.Ref)
 		key := [2]string{w.Ref.Namespace, w.Ref.Name}
@@ -142,7 +146,7 @@ func (p *places) door(f *metrics.Flow) door {
 	if d.workload == "" {
 		return door{}
 	}
-	return p.behind(d)
+	return p.serviceOf(d)
 }
 
 // nameless says whether a sidecar had no room for the names of a flow.
@@ -225,9 +229,9 @@ func leading(s *mesh.Service, w *mesh.Workload, to uint32) []uint32 {
 	return out
 }
 
-// behind finds the service that leads to a workload's port: one that somebody is known to call, else the first by host. Where
+// serviceOf finds the service that leads to a workload's port: one that somebody is known to call, else the first by host. Where
 // no service does, the flow ends at the workload itself.
-func (p *places) behind(d door) door {
+func (p *places) serviceOf(d door) door {
 	var found []door
 	if w := p.workload(d.workload); w != nil && d.port != 0 {
 		for _, s := range p.b.r.ServicesOf(w) {

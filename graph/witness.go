@@ -3,6 +3,7 @@ package graph
 import (
 	"time"
 
+	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/metrics"
 	"github.com/oarlock/oarlock/probe"
 )
@@ -15,6 +16,8 @@ type Witnesses struct {
 	Trouble  string
 	// Changed has the edges whose verdict changed within the window, by EdgeID: what was seen before tells nothing of them.
 	Changed map[string]Changed
+	// Running says which pods are ready, and why others are not; nil where nobody knows.
+	Running *mesh.Running
 	// Proofs are the newest of each client and target, in any order.
 	Proofs []Proof
 }

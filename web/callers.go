@@ -80,6 +80,6 @@ func (a *API) callers(ctx context.Context) (*metrics.Observation, string) {
 // who calls.
 func callersOf(n *Now, seen *metrics.Observation) *metrics.Observation {
 	g := graph.Build(n.Declared())
-	g.Observe(graph.Witnesses{Observed: seen})
+	g.Observe(graph.Witnesses{Observed: seen, Running: n.Running})
 	return plan.Callers(g.JSON())
 }

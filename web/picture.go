@@ -119,7 +119,7 @@ func (v *views) slack(ctx context.Context) time.Duration {
 func (v *views) look(ctx context.Context, n *Now, window, slack time.Duration) *picture {
 	p := &picture{window: window, made: time.Now(), now: n, graph: graph.Build(n.Declared()), nodes: map[string]*api.GraphNode{}, edges: map[string]*api.Edge{}}
 	proofs, generation := v.api.proofs.all()
-	w := graph.Witnesses{Now: time.Now(), Proofs: proofs, Changed: v.api.tracker.within(time.Now(), window+slack)}
+	w := graph.Witnesses{Now: time.Now(), Running: n.Running, Proofs: proofs, Changed: v.api.tracker.within(time.Now(), window+slack)}
 	group := errgroup.Group{}
 	group.Go(func() error {
 		w.Observed, w.Trouble = v.observed(ctx, window)
