@@ -371,7 +371,7 @@ type ruleHost struct {
 func (p *plan) hosts(where place, svc *mesh.Service, ns string) []ruleHost {
 	own := ruleHost{ns, svc.Hostname, svc.Ref.Name}
 	all := ruleHost{ns, "*." + svc.Ref.Namespace + ".svc." + p.snap.Config.ClusterDomain, svc.Ref.Namespace}
-	if where.Scope > ScopeNamespace || !hostCovers(all.host, svc.Hostname) {
+	if where.Scope > ScopeNamespace || !resolve.HostCovers(all.host, svc.Hostname) {
 		return []ruleHost{own}
 	}
 	return []ruleHost{all, own}
@@ -384,7 +384,7 @@ func (p *plan) narrower(where place, rule inForceRule, c cell) []ruleHost {
 	if ns == p.snap.Config.RootNamespace {
 		ns = c.svc.Ref.Namespace
 	}
-	has := fullHost(rule.rules[0], p.snap.Config.ClusterDomain)
+	has := p.r.RuleHost(rule.rules[0])
 	return slices.DeleteFunc(p.hosts(where, c.svc, ns), func(h ruleHost) bool {
 		return len(h.host) <= len(has) && h.host[0] == '*' || h.host == has
 	})

@@ -91,14 +91,13 @@ func (j *judge) was(c cell) (cell, bool) {
 func watch(where place, before *resolve.Resolver, changes []mesh.Change) *judge {
 	everything, spaces := where.Scope == ScopeMesh, map[string]bool{where.Namespace: true}
 	exact, wild, rules := map[string]bool{}, []string(nil), false
-	domain := before.Snapshot().Config.ClusterDomain
 	for _, c := range changes {
 		switch c.Ref.Kind {
 		case mesh.KindMeshPolicy:
 			everything = true
 		case mesh.KindDestinationRule:
 			for _, t := range []mesh.Tree{c.Before, c.After} {
-				host := fullHost(&mesh.DestinationRule{Object: mesh.Object{Ref: c.Ref}, Host: text(dig(t, "spec")["host"])}, domain)
+				host := before.RuleHost(&mesh.DestinationRule{Object: mesh.Object{Ref: c.Ref}, Host: text(dig(t, "spec")["host"])})
 				if exact[host] = true; strings.HasPrefix(host, "*") && !slices.Contains(wild, host) {
 					wild = append(wild, host)
 				}
@@ -111,7 +110,7 @@ func watch(where place, before *resolve.Resolver, changes []mesh.Change) *judge 
 	}
 	return &judge{where: where, before: before, rules: rules, seen: map[settingsKey]string{}, watched: func(s *mesh.Service) bool {
 		return everything || spaces[s.Ref.Namespace] || exact[s.Hostname] ||
-			slices.ContainsFunc(wild, func(h string) bool { return hostCovers(h, s.Hostname) })
+			slices.ContainsFunc(wild, func(h string) bool { return resolve.HostCovers(h, s.Hostname) })
 	}}
 }
 

@@ -40,21 +40,11 @@ func (c current) selecting(w *mesh.Workload) []*mesh.PeerAuthentication {
 	}
 	var out []*mesh.PeerAuthentication
 	for _, pa := range c.snap.PeerAuthentications {
-		if pa.Ref.Namespace == w.Ref.Namespace && len(pa.Selector) > 0 && selects(pa.Selector, w.Labels) {
+		if pa.Ref.Namespace == w.Ref.Namespace && len(pa.Selector) > 0 && mesh.Selects(pa.Selector, w.Labels) {
 			out = append(out, pa)
 		}
 	}
 	return out
-}
-
-// selects says whether every label of the selector is there. An empty selector selects everything.
-func selects(selector, labels map[string]string) bool {
-	for k, v := range selector {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
 }
 
 // set makes the scope say mode.
@@ -169,7 +159,7 @@ func (c current) winners(pods []*mesh.Workload) (found []*mesh.PeerAuthenticatio
 func (c current) others(pa *mesh.PeerAuthentication, svc *mesh.Service) []*mesh.Workload {
 	var out []*mesh.Workload
 	for _, w := range c.snap.Workloads {
-		if w.Ref.Namespace == pa.Ref.Namespace && selects(pa.Selector, w.Labels) && !selects(svc.Selector, w.Labels) {
+		if w.Ref.Namespace == pa.Ref.Namespace && mesh.Selects(pa.Selector, w.Labels) && !mesh.Selects(svc.Selector, w.Labels) {
 			out = append(out, w)
 		}
 	}

@@ -68,15 +68,11 @@ func isTarget(p *mesh.Policy, t mesh.PolicyTarget, svc *mesh.Service) bool {
 func targetPorts(t mesh.PolicyTarget, svc *mesh.Service) []uint32 {
 	var out []uint32
 	for i := range svc.Ports {
-		if q := &svc.Ports[i]; len(t.Ports) == 0 || slices.ContainsFunc(t.Ports, func(s mesh.PolicyPort) bool { return isPort(s, q) }) {
+		if q := &svc.Ports[i]; t.CoversPort(q) {
 			out = append(out, q.Number)
 		}
 	}
 	return out
-}
-
-func isPort(s mesh.PolicyPort, q *mesh.Port) bool {
-	return s.Number != 0 && s.Number == q.Number || s.Name != "" && s.Name == q.Name
 }
 
 // allPorts gives the numbers of a service's ports.
@@ -96,19 +92,6 @@ func (l legacy) live(level []*mesh.Policy) []*mesh.Policy {
 		}
 	}
 	return level
-}
-
-// legacyMode is the mode of a policy's peers: the first mTLS element's, DISABLE without one (semantics L12).
-func legacyMode(p *mesh.Policy) mesh.Mode {
-	if p == nil {
-		return mesh.ModeDisable
-	}
-	for _, peer := range p.Peers {
-		if peer.MTLS {
-			return peer.Mode
-		}
-	}
-	return mesh.ModeDisable
 }
 
 // wider gives the policy that decides where none covers the service: the namespace's, else the mesh's, else nil.
@@ -240,7 +223,7 @@ func isMTLS(peer any) bool {
 	return there
 }
 
-// peersMode reads the mode of a spec as legacyMode does of a Policy.
+// peersMode reads the mode of a spec as mesh.Policy.Mode does of a Policy.
 func peersMode(spec mesh.Tree) mesh.Mode {
 	list, _ := spec["peers"].([]any)
 	i := slices.IndexFunc(list, isMTLS)
@@ -292,8 +275,8 @@ func (l legacy) unsetScope(p place, own []*mesh.Policy, parent *mesh.Policy) err
 		return nil
 	}
 	if what := l.lost(own[0], parent); what != "" {
-		l.keep(own[0].Ref, what, legacyMode(parent))
-		return l.setScope(p, own, nil, legacyMode(parent))
+		l.keep(own[0].Ref, what, parent.Mode())
+		return l.setScope(p, own, nil, parent.Mode())
 	}
 	if p.Scope == ScopeMesh {
 		l.note("without a mesh policy, Istio %s takes plaintext alone wherever no other policy decides", l.snap.Dialect)

@@ -92,7 +92,7 @@ func (l legacy) setPort(p place, mode mesh.Mode) error {
 	port := []uint32{p.port.Number}
 	level := l.covering(p.svc, p.port.Number)
 	live := l.live(level)
-	if len(live) > 0 && !slices.ContainsFunc(live, func(q *mesh.Policy) bool { return legacyMode(q) != mode }) {
+	if len(live) > 0 && !slices.ContainsFunc(live, func(q *mesh.Policy) bool { return q.Mode() != mode }) {
 		l.note("%s says %s for it already", live[0].Ref, ModeWord(mode, l.snap.Dialect))
 		return nil
 	}
@@ -126,7 +126,7 @@ func (l legacy) setService(p place, mode mesh.Mode) error {
 	}
 	winner := live[0]
 	l.disjoint(p, whole, taken)
-	if !slices.ContainsFunc(live, func(q *mesh.Policy) bool { return legacyMode(q) != mode }) {
+	if !slices.ContainsFunc(live, func(q *mesh.Policy) bool { return q.Mode() != mode }) {
 		return l.exceptions(p, single, mode)
 	}
 	if coversOnly(winner, p.svc, mine) || coversOnly(winner, p.svc, allPorts(p.svc)) {
@@ -170,8 +170,8 @@ func (l legacy) disjoint(p place, whole []entry, taken []uint32) {
 func (l legacy) exceptions(p place, single []entry, mode mesh.Mode) error {
 	for _, e := range single {
 		for _, port := range e.ports {
-			if legacyMode(e.policy) != mode && slices.Contains(l.live(l.covering(p.svc, port)), e.policy) {
-				l.exception(Resource{ScopePort, p.Namespace, p.Service, fmt.Sprint(port)}, legacyMode(e.policy), e.policy.Ref)
+			if e.policy.Mode() != mode && slices.Contains(l.live(l.covering(p.svc, port)), e.policy) {
+				l.exception(Resource{ScopePort, p.Namespace, p.Service, fmt.Sprint(port)}, e.policy.Mode(), e.policy.Ref)
 			}
 		}
 	}
@@ -234,7 +234,7 @@ func stripTarget(target any, svc *mesh.Service, ports []uint32, body mesh.Tree) 
 func selected(selector any, svc *mesh.Service) uint32 {
 	m, _ := selector.(mesh.Tree)
 	for i := range svc.Ports {
-		if isPort(mesh.PolicyPort{Number: number(m["number"]), Name: text(m["name"])}, &svc.Ports[i]) {
+		if (mesh.PolicyPort{Number: number(m["number"]), Name: text(m["name"])}).Selects(&svc.Ports[i]) {
 			return svc.Ports[i].Number
 		}
 	}
@@ -346,8 +346,8 @@ func (l legacy) unsetPort(p place) error {
 		parent = whole[0].policy
 	}
 	if what := l.lost(own[0].policy, parent); what != "" && l.first(p.svc, entry{policy: own[0].policy, ports: []uint32{number}}) {
-		l.keep(own[0].policy.Ref, what, legacyMode(parent))
-		return l.setPort(p, legacyMode(parent))
+		l.keep(own[0].policy.Ref, what, parent.Mode())
+		return l.setPort(p, parent.Mode())
 	}
 	l.strip(p, policiesOf(own), []uint32{number})
 	for _, q := range policiesOf(whole) {
@@ -407,8 +407,8 @@ func (l legacy) unsetService(p place) error {
 	}
 	parent := l.wider(p.Namespace)
 	if what := l.lost(whole[0].policy, parent); what != "" && l.first(p.svc, whole[0]) {
-		l.keep(whole[0].policy.Ref, what, legacyMode(parent))
-		return l.setService(p, legacyMode(parent))
+		l.keep(whole[0].policy.Ref, what, parent.Mode())
+		return l.setService(p, parent.Mode())
 	}
 	for _, e := range whole {
 		l.strip(p, []*mesh.Policy{e.policy}, e.ports)

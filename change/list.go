@@ -165,7 +165,7 @@ func (c current) selectorState(pa *mesh.PeerAuthentication) (bool, string) {
 func (c current) serviceOf(pa *mesh.PeerAuthentication) *mesh.Service {
 	var wider *mesh.Service
 	for _, s := range c.snap.Services {
-		if s.Ref.Namespace != pa.Ref.Namespace || len(s.Selector) == 0 || !selects(pa.Selector, s.Selector) {
+		if s.Ref.Namespace != pa.Ref.Namespace || len(s.Selector) == 0 || !mesh.Selects(pa.Selector, s.Selector) {
 			continue
 		}
 		if len(s.Selector) == len(pa.Selector) {

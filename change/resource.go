@@ -187,13 +187,13 @@ func noNamespace(s *mesh.Snapshot, r Resource, known []string) error {
 	return e
 }
 
-func (p *place) findPort() error {
+func (w *place) findPort() error {
 	names := map[string]bool{}
-	number, err := strconv.ParseUint(p.Port, 10, 16)
-	for i := range p.svc.Ports {
-		q := &p.svc.Ports[i]
-		if err == nil && q.Number == uint32(number) || err != nil && q.Name == p.Port {
-			p.port = q
+	number, err := strconv.ParseUint(w.Port, 10, 16)
+	for i := range w.svc.Ports {
+		q := &w.svc.Ports[i]
+		if err == nil && q.Number == uint32(number) || err != nil && q.Name == w.Port {
+			w.port = q
 			return nil
 		}
 		names[strconv.Itoa(int(q.Number))] = true
@@ -201,8 +201,8 @@ func (p *place) findPort() error {
 			names[q.Name] = true
 		}
 	}
-	return unknown(p.Resource, "port", p.Port, keys(names), func(n string) Resource {
-		return Resource{ScopePort, p.Namespace, p.Service, n}
+	return unknown(w.Resource, "port", w.Port, keys(names), func(n string) Resource {
+		return Resource{ScopePort, w.Namespace, w.Service, n}
 	})
 }
 

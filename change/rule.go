@@ -71,7 +71,7 @@ func compactRules(in []Rule) []Rule {
 }
 
 func (l legacy) rule(q *mesh.Policy, about Resource) Rule {
-	out := Rule{Targets: []string{}, Mode: legacyMode(q), dialect: l.snap.Dialect, about: about}
+	out := Rule{Targets: []string{}, Mode: q.Mode(), dialect: l.snap.Dialect, about: about}
 	if q == nil {
 		return out
 	}

@@ -2,7 +2,6 @@ package change
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/resolve"
@@ -123,22 +122,6 @@ func portEntry(policy mesh.Tree, q *mesh.Port, d mesh.Dialect) mesh.Tree {
 		}
 	}
 	return nil
-}
-
-// fullHost completes a rule's host with its own namespace (semantics L21).
-func fullHost(d *mesh.DestinationRule, clusterDomain string) string {
-	if d.Host == "" || d.Host == "*" || strings.ContainsAny(d.Host, ".:") {
-		return d.Host
-	}
-	return d.Host + "." + d.Ref.Namespace + ".svc." + clusterDomain
-}
-
-// hostCovers says whether a rule's host matches a hostname.
-func hostCovers(host, name string) bool {
-	if suffix, wild := strings.CutPrefix(host, "*"); wild {
-		return strings.HasSuffix(strings.TrimPrefix(name, "*"), suffix)
-	}
-	return host == name
 }
 
 // sameRules says whether two resolvers put the very same objects in force.

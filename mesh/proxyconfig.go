@@ -16,7 +16,7 @@ const ProxyConfigAnnotation = "proxy.istio.io/config"
 // Istio, the first that says it counts: the oldest ProxyConfig of its namespace that selects its labels, its annotation, the
 // oldest of its namespace without a selector, the oldest of the root namespace without one, the mesh's configuration.
 func (s *Snapshot) Concurrency(w *Workload) *int {
-	selecting := func(c *ProxyConfig) bool { return c.selects(w.Labels) }
+	selecting := func(c *ProxyConfig) bool { return len(c.Selector) > 0 && Selects(c.Selector, w.Labels) }
 	without := func(c *ProxyConfig) bool { return c.Selector == nil }
 	for _, n := range []*int{
 		s.proxyConfig(w.Ref.Namespace, selecting), w.Concurrency, s.proxyConfig(w.Ref.Namespace, without),
@@ -37,13 +37,4 @@ func (s *Snapshot) proxyConfig(namespace string, wanted func(*ProxyConfig) bool)
 		}
 	}
 	return nil
-}
-
-func (c *ProxyConfig) selects(labels map[string]string) bool {
-	for k, v := range c.Selector {
-		if have, ok := labels[k]; !ok || have != v {
-			return false
-		}
-	}
-	return len(c.Selector) > 0
 }

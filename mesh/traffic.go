@@ -51,25 +51,18 @@ type Settings struct {
 }
 
 // ForPort gives the blocks in force for a port of a service, and whether an entry of Ports decides. The first entry for the
-// port replaces all four blocks, also with nothing. Entries name ports up to 1.3.
+// port replaces all four blocks, also with nothing.
 func (p *TrafficPolicy) ForPort(port *Port, d Dialect) (Settings, bool) {
 	if p == nil {
 		return Settings{}, false
 	}
 	for i := range p.Ports {
 		e := &p.Ports[i]
-		if e.selects(port, d) {
+		if e.Selects(port, d) {
 			return Settings{e.TLS, e.LoadBalancer, e.ConnectionPool, e.OutlierDetection}, true
 		}
 	}
 	return Settings{p.TLS, p.LoadBalancer, p.ConnectionPool, p.OutlierDetection}, false
-}
-
-func (e *PortPolicy) selects(port *Port, d Dialect) bool {
-	if e.Name != "" && e.Number == 0 {
-		return d.Legacy() && d < Dialect14 && e.Name == port.Name
-	}
-	return e.Number == port.Number
 }
 
 // SettingsFor gives the blocks in force for a port of a service, or of one of its subsets: those of the rule, with each

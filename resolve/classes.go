@@ -109,7 +109,7 @@ func (r *Resolver) classKey(w *workload) classKey {
 	if own := r.rules[w.ns.id].selectors; len(own) > 0 {
 		var b strings.Builder
 		for _, i := range own {
-			if selects(r.snap.DestinationRules[i].WorkloadSelector, w.Labels) {
+			if mesh.Selects(r.snap.DestinationRules[i].WorkloadSelector, w.Labels) {
 				fmt.Fprintf(&b, "%d,", i)
 			}
 		}

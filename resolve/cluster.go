@@ -103,7 +103,7 @@ func (r *Resolver) Members(s *mesh.Service, p *mesh.Port, k Cluster) []Member {
 	}
 	var out []Member
 	for _, w := range svc.endpoints {
-		if k.Subset != nil && !selects(k.Subset.Labels, r.workloads[w].Labels) {
+		if k.Subset != nil && !mesh.Selects(k.Subset.Labels, r.workloads[w].Labels) {
 			continue
 		}
 		g, ok := r.endpoint(svc, &svc.ports[at], w)
@@ -155,12 +155,6 @@ func (r *Resolver) VirtualServices(c Client) []*mesh.VirtualService {
 	}
 	return out
 }
-
-// RouteHost completes a short host of a VirtualService with its namespace.
-func (r *Resolver) RouteHost(host, namespace string) string { return r.routeHost(host, namespace) }
-
-// HostCovers says whether a host pattern, which may begin with a wildcard, covers a host.
-func HostCovers(pattern, host string) bool { return hostCovers(pattern, host) }
 
 // Listen is how the sidecar of a workload takes connections to one of its ports.
 type Listen struct {

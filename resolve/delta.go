@@ -221,7 +221,7 @@ func (r *Resolver) touchedByRules(old *Resolver, d *delta, c comparison[mesh.Des
 }
 
 func (r *Resolver) touchRule(d *delta, rule *mesh.DestinationRule) {
-	ns, host := r.namespaces[rule.Ref.Namespace], r.ruleHost(rule)
+	ns, host := r.namespaces[rule.Ref.Namespace], r.RuleHost(rule)
 	touch := func(i int32) {
 		if ns == r.root || r.services[i].ns == ns {
 			d.services = append(d.services, i)
@@ -236,7 +236,7 @@ func (r *Resolver) touchRule(d *delta, rule *mesh.DestinationRule) {
 		return
 	}
 	for i := range r.services {
-		if hostCovers(host, r.services[i].Hostname) {
+		if HostCovers(host, r.services[i].Hostname) {
 			touch(int32(i))
 		}
 	}
@@ -252,8 +252,9 @@ func (r *Resolver) reindexRules(changed []*mesh.DestinationRule) {
 		r.rules[i].named = false
 	}
 	for i, d := range r.snap.DestinationRules {
-		if id := r.namespaces[d.Ref.Namespace].id; hasKey(lists, id) {
-			lists[id] = append(lists[id], int32(i))
+		id := r.namespaces[d.Ref.Namespace].id
+		if list, changed := lists[id]; changed {
+			lists[id] = append(list, int32(i))
 		}
 		for _, e := range d.ExportTo {
 			if e != "*" && e != "." && e != "~" {
@@ -265,8 +266,6 @@ func (r *Resolver) reindexRules(changed []*mesh.DestinationRule) {
 		r.indexNamespaceRules(id, list)
 	}
 }
-
-func hasKey[K comparable, V any](m map[K]V, k K) bool { _, ok := m[k]; return ok }
 
 // settle sorts what a delta touches. Aliases are touched by whatever touches anything.
 func (d *delta) settle(aliases []int32) {

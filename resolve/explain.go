@@ -208,7 +208,7 @@ func (r *Resolver) byName(p *mesh.TrafficPolicy, sp *mesh.Port) string {
 		return ""
 	}
 	for _, e := range p.Ports {
-		if e.Number == 0 && e.Name != "" && e.Name == sp.Name && !r.selectsPort(&e, sp) {
+		if e.Number == 0 && e.Name != "" && e.Name == sp.Name && !e.Selects(sp, r.dialect) {
 			return e.Name
 		}
 	}
@@ -384,11 +384,11 @@ func (tr *trace) routes(q *call) {
 		return
 	}
 	for _, v := range q.r.routes[q.s.Hostname] {
-		if !q.r.obeys(q.c, v) || !slices.ContainsFunc(v.Hosts, func(h string) bool { return hostCovers(q.r.routeHost(h, v.Ref.Namespace), q.s.Hostname) }) {
+		if !q.r.obeys(q.c, v) || !slices.ContainsFunc(v.Hosts, func(h string) bool { return HostCovers(q.r.RouteHost(h, v.Ref.Namespace), q.s.Hostname) }) {
 			continue
 		}
 		for _, d := range v.Destinations {
-			if d.Subset != "" && q.r.routeHost(d.Host, v.Ref.Namespace) == q.s.Hostname {
+			if d.Subset != "" && q.r.RouteHost(d.Host, v.Ref.Namespace) == q.s.Hostname {
 				tr.add(Reason{Step: StepClient, Cause: CauseRoutes}, &v.Object, "routes to subset %s, which has a verdict of its own", d.Subset)
 			}
 		}
@@ -425,7 +425,7 @@ func (q *call) clientTLS(out *Explanation) *ClientTLS {
 	if !r.dialect.Legacy() {
 		t.MinVersion, t.MaxVersion = "1.2", "1.3"
 	}
-	h2 := slices.Contains([]string{"HTTP2", "GRPC", "GRPC-Web"}, p.protocol.Name)
+	h2 := p.protocol.HTTP2()
 	if snd.tls != nil {
 		t.SNI, t.SANs = snd.tls.SNI, snd.tls.SubjectAltNames
 	}
@@ -466,7 +466,7 @@ func (r *Resolver) accounts(s *service) []string {
 		_, path, found := strings.Cut(rest, "/")
 		for _, alias := range cfg.TrustDomainAliases {
 			if ok && found {
-				out = append(out, "spiffe://"+strings.ReplaceAll(alias, "@", ".")+"/"+path)
+				out = append(out, "spiffe://"+domain(alias)+"/"+path)
 			}
 		}
 	}
@@ -474,9 +474,12 @@ func (r *Resolver) accounts(s *service) []string {
 	return slices.Compact(out)
 }
 
-// Identity is the SPIFFE ID of a service account; an "@" in the trust domain becomes "." (semantics M36).
+// domain is a trust domain as SPIFFE IDs have it: an "@" becomes "." (semantics M36).
+func domain(trustDomain string) string { return strings.ReplaceAll(trustDomain, "@", ".") }
+
+// Identity is the SPIFFE ID of a service account; an "@" in the trust domain becomes ".".
 func Identity(trustDomain, namespace, serviceAccount string) string {
-	return "spiffe://" + strings.ReplaceAll(trustDomain, "@", ".") + "/ns/" + namespace + "/sa/" + serviceAccount
+	return "spiffe://" + domain(trustDomain) + "/ns/" + namespace + "/sa/" + serviceAccount
 }
 
 // PeerPrefixes lists the SPIFFE prefixes of which a server demands one in a client's certificate (semantics M38).
@@ -484,7 +487,7 @@ func (r *Resolver) PeerPrefixes() []string {
 	cfg := r.snap.Config
 	var out []string
 	for _, td := range slices.Concat([]string{cfg.TrustDomain}, cfg.TrustDomainAliases, cfg.CATrustDomains) {
-		if p := "spiffe://" + strings.ReplaceAll(td, "@", ".") + "/"; !slices.Contains(out, p) {
+		if p := "spiffe://" + domain(td) + "/"; !slices.Contains(out, p) {
 			out = append(out, p)
 		}
 	}

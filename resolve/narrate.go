@@ -78,8 +78,8 @@ func (r *Resolver) nameRules() {
 
 // mayMean says whether a rule matches the service's host, or looks as if it was meant to.
 func (r *Resolver) mayMean(d *mesh.DestinationRule, s *service) bool {
-	host := r.ruleHost(d)
-	if hostCovers(host, s.Hostname) {
+	host := r.RuleHost(d)
+	if HostCovers(host, s.Hostname) {
 		return true
 	}
 	first, _, _ := strings.Cut(d.Host, ".")
@@ -178,9 +178,9 @@ func unselected(h *hostRules, v visibility) int {
 func (q *call) whyRuleLost(i int32, tier int) (Cause, TieBreak, string) {
 	r, c, s := q.r, q.c, q.s
 	d := r.snap.DestinationRules[i]
-	host := r.ruleHost(d)
+	host := r.RuleHost(d)
 	switch {
-	case !hostCovers(host, s.Hostname):
+	case !HostCovers(host, s.Hostname):
 		return CauseOtherHost, TieNone, "host " + d.Host + " means " + host + ", which is not " + s.Hostname
 	case tier == tierOther:
 		return CauseOtherNamespace, TieNone, "lies in " + d.Ref.Namespace + ", which is neither the client's, nor the service's, nor the root namespace"
@@ -241,9 +241,9 @@ func (q *call) whyUnmerged(at *hostRules, i int32, seen visibility) (Cause, TieB
 		}
 		first := rules[m.rules[0]]
 		switch {
-		case m.selector != nil && !selects(m.selector, q.c.labels()) && m.rules[0] != i:
+		case m.selector != nil && !mesh.Selects(m.selector, q.c.labels()) && m.rules[0] != i:
 			return CauseClientSelector, TieNone, "is merged into " + first.Ref.String() + ", whose workloadSelector does not match the client"
-		case m.selector != nil && !selects(m.selector, q.c.labels()):
+		case m.selector != nil && !mesh.Selects(m.selector, q.c.labels()):
 			return CauseClientSelector, TieNone, "its workloadSelector does not match the client"
 		case won != nil && won.selector != nil:
 			return CauseSelectedNearer, TieNone, "a rule whose workloadSelector matches the client comes first"
@@ -390,7 +390,7 @@ func (r *Resolver) whyPolicyLost(i int32, ns *namespace, labels map[string]strin
 	switch {
 	case len(pa.Selector) > 0 && pa.Ref.Namespace == r.root.name:
 		return CauseRootSelector, TieNone, "has a selector in the root namespace, where selectors have no effect"
-	case len(pa.Selector) > 0 && !selects(pa.Selector, labels):
+	case len(pa.Selector) > 0 && !mesh.Selects(pa.Selector, labels):
 		return CauseSelector, TieNone, "its selector does not match the workload"
 	case len(pa.Selector) > 0:
 		winner = selected
@@ -487,7 +487,7 @@ func (q *call) legacyScope(p *mesh.Policy, w *workload) (Cause, string) {
 		return CauseNamespace, "covers namespace " + q.s.ns.name
 	}
 	for _, t := range p.Targets {
-		if !q.r.targetsService(p, t, q.s, w) || !targetsPort(t, q.p.Port) {
+		if !q.r.targetsService(p, t, q.s, w) || !t.CoversPort(q.p.Port) {
 			continue
 		}
 		switch {
@@ -511,7 +511,7 @@ func (r *Resolver) whyLegacyLost(p *mesh.Policy, s *service, sp *port, w *worklo
 		return CauseOtherTarget, TieNone, "targets another service"
 	case len(p.Targets) > 0 && !r.targets(p, s, sp.Port, w):
 		for _, t := range p.Targets {
-			if n := sp.TargetNumber; n != 0 && n != sp.Number && targetsPort(t, &mesh.Port{Number: n}) {
+			if n := sp.TargetNumber; n != 0 && n != sp.Number && t.CoversPort(&mesh.Port{Number: n}) {
 				return CauseOtherPort, TieNone, "targets port " + itoa(n) + ", which is the container's: targets mean the service's ports"
 			}
 		}

@@ -56,7 +56,7 @@ func (r *Resolver) settleLabels(ns *namespace, labels map[string]string) settled
 	out := settled{policy: r.currentScope(ns), selected: None}
 	for _, i := range r.policies[ns.id].selected {
 		pa := r.snap.PeerAuthentications[i]
-		if !selects(pa.Selector, labels) {
+		if !mesh.Selects(pa.Selector, labels) {
 			continue
 		}
 		if out.selected != None {

@@ -28,7 +28,7 @@ func (r *Resolver) indexLegacyPolicies() {
 		switch {
 		case p.Ref.Kind == mesh.KindMeshPolicy:
 			if p.Ref.Name == "default" && r.meshPolicy.policy == None {
-				r.meshPolicy = scoped{policy: i, mode: legacyMode(p)}
+				r.meshPolicy = scoped{policy: i, mode: p.Mode()}
 			}
 		case len(p.Targets) == 0:
 			r.addLegacyNamespace(&r.policies[r.namespace(p.Ref.Namespace).id], i)
@@ -50,7 +50,7 @@ func legacyOlder(a, b *mesh.Object) int {
 
 func (r *Resolver) addLegacyNamespace(ns *nsPolicies, i int32) {
 	if ns.policy.policy == None {
-		ns.policy = scoped{policy: i, mode: legacyMode(r.snap.Policies[i])}
+		ns.policy = scoped{policy: i, mode: r.snap.Policies[i].Mode()}
 		return
 	}
 	if ns.policy.tie == TieNone {
@@ -94,16 +94,6 @@ func (r *Resolver) legacyTie(winner, loser int32) TieBreak {
 	return ageTie(&r.snap.Policies[winner].Object, &r.snap.Policies[loser].Object)
 }
 
-// legacyMode is the mode of a policy's peers: the first mTLS element decides, without one mTLS is off (semantics L12).
-func legacyMode(p *mesh.Policy) mesh.Mode {
-	for _, peer := range p.Peers {
-		if peer.MTLS {
-			return peer.Mode
-		}
-	}
-	return mesh.ModeDisable
-}
-
 // legacyPolicy finds the policy of a service port:
 //
 //   - a Policy of the service's namespace that targets the service, on this port or on all of them: both are one level,
@@ -130,7 +120,7 @@ func (r *Resolver) legacyPolicy(s *service, p *mesh.Port, w *workload) scoped {
 			out.tie = r.legacyTie(out.policy, i)
 			break
 		}
-		out = scoped{policy: i, mode: legacyMode(r.snap.Policies[i])}
+		out = scoped{policy: i, mode: r.snap.Policies[i].Mode()}
 	}
 	switch {
 	case out.policy != None:
@@ -146,7 +136,7 @@ func (r *Resolver) legacyPolicy(s *service, p *mesh.Port, w *workload) scoped {
 // targets says whether a policy's targets cover a service port on a workload.
 func (r *Resolver) targets(p *mesh.Policy, s *service, sp *mesh.Port, w *workload) bool {
 	for _, t := range p.Targets {
-		if r.targetsService(p, t, s, w) && targetsPort(t, sp) {
+		if r.targetsService(p, t, s, w) && t.CoversPort(sp) {
 			return true
 		}
 	}
@@ -155,7 +145,7 @@ func (r *Resolver) targets(p *mesh.Policy, s *service, sp *mesh.Port, w *workloa
 
 func (r *Resolver) targetsService(p *mesh.Policy, t mesh.PolicyTarget, s *service, w *workload) bool {
 	if len(t.Labels) > 0 && w != nil && (r.dialect == mesh.Dialect12 || r.dialect == mesh.Dialect13) {
-		return p.Ref.Namespace == w.ns.name && selects(t.Labels, w.Labels)
+		return p.Ref.Namespace == w.ns.name && mesh.Selects(t.Labels, w.Labels)
 	}
 	return r.targetIsHost(p, t, s.Hostname)
 }
@@ -174,16 +164,4 @@ func (r *Resolver) targetIsHost(p *mesh.Policy, t mesh.PolicyTarget, host string
 	}
 	rest, ok = strings.CutPrefix(rest, p.Ref.Namespace+".svc.")
 	return ok && rest == r.snap.Config.ClusterDomain
-}
-
-func targetsPort(t mesh.PolicyTarget, p *mesh.Port) bool {
-	if len(t.Ports) == 0 {
-		return true
-	}
-	for _, sel := range t.Ports {
-		if sel.Number != 0 && sel.Number == p.Number || sel.Name != "" && sel.Name == p.Name {
-			return true
-		}
-	}
-	return false
 }

@@ -118,7 +118,7 @@ func checkLoser(t *testing.T, r *Resolver, e *Explanation, reason Reason) {
 	k := slices.IndexFunc(r.snap.DestinationRules, func(d *mesh.DestinationRule) bool { return d.Ref == reason.Ref })
 	d, client := r.snap.DestinationRules[k], e.Client.Workload.Ref.Namespace
 	switch {
-	case reason.Cause == CauseClientSelector && (d.WorkloadSelector == nil || selects(d.WorkloadSelector, e.Client.Workload.Labels)):
+	case reason.Cause == CauseClientSelector && (d.WorkloadSelector == nil || mesh.Selects(d.WorkloadSelector, e.Client.Workload.Labels)):
 		t.Fatalf("%v loses by a workloadSelector that it does not have: %q", d.Ref, reason.Text)
 	case reason.Cause == CauseNotExported && !r.dialect.Legacy() && d.WorkloadSelector == nil && client != r.root.name &&
 		(slices.Contains(d.ExportTo, client) || slices.Contains(d.ExportTo, "*") || len(d.ExportTo) == 0 && len(r.snap.Config.DefaultDestinationRuleExportTo) == 0):

@@ -12,6 +12,9 @@ type Protocol struct {
 	Name  string // HTTP, HTTP2, GRPC, GRPC-Web, HTTP_PROXY, TCP, TLS, HTTPS, Mongo, Redis, MySQL, UDP, or "auto"
 }
 
+// HTTP2 says whether it is HTTP/2, or gRPC, which rides on it.
+func (p Protocol) HTTP2() bool { return p.Name == "HTTP2" || p.Name == "GRPC" || p.Name == "GRPC-Web" }
+
 // ProtocolClass decides which inbound filter chains a port gets.
 type ProtocolClass uint8
 

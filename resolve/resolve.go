@@ -125,7 +125,7 @@ func (q *call) meetAll(labels map[string]string) {
 		return
 	}
 	for _, w := range q.s.endpoints {
-		if selects(labels, q.r.workloads[w].Labels) {
+		if mesh.Selects(labels, q.r.workloads[w].Labels) {
 			q.meetOne(w)
 		}
 	}

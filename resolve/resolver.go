@@ -276,7 +276,7 @@ func (r *Resolver) endpointsOf(s *service, byLabel map[[2]string][]int32) []int3
 			w := &r.workloads[i]
 			// Istio gives WorkloadEntries to Services that it balances itself, and headless ones are not.
 			entry := w.Ref.Kind == mesh.KindWorkloadEntry && s.Headless()
-			if selects(s.Selector, w.Labels) && !w.scaledDown() && !entry {
+			if mesh.Selects(s.Selector, w.Labels) && !w.scaledDown() && !entry {
 				out = append(out, i)
 			}
 		}
@@ -309,16 +309,6 @@ func (s *service) port(number uint32, udp bool) *port {
 		}
 	}
 	return found
-}
-
-// selects says whether every label of the selector is on the object. An empty selector selects everything.
-func selects(selector, labels map[string]string) bool {
-	for k, v := range selector {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
 }
 
 // settle computes what policies say of a workload before a port is named.
@@ -557,7 +547,7 @@ func (r *Resolver) Services(name, ns string) []*mesh.Service {
 func (r *Resolver) wildcardFor(name string) string {
 	best := ""
 	for i := range r.services {
-		if h := r.services[i].Hostname; strings.HasPrefix(h, "*") && len(h) > len(best) && hostCovers(h, name) {
+		if h := r.services[i].Hostname; strings.HasPrefix(h, "*") && len(h) > len(best) && HostCovers(h, name) {
 			best = h
 		}
 	}

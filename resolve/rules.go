@@ -140,9 +140,9 @@ func (x *ruleIndex) match(host string) *hostRules {
 	return nil
 }
 
-// ruleHost completes a rule's host: a name without a dot gets the rule's own namespace; `*`, and in the current dialect
+// RuleHost completes a rule's host: a name without a dot gets the rule's own namespace; `*`, and in the current dialect
 // addresses and the empty host, stay as they are (semantics L21, M13).
-func (r *Resolver) ruleHost(d *mesh.DestinationRule) string {
+func (r *Resolver) RuleHost(d *mesh.DestinationRule) string {
 	if d.Host == "" || d.Host == "*" || strings.ContainsAny(d.Host, ".:") {
 		return d.Host
 	}
@@ -238,7 +238,7 @@ func (r *Resolver) indexCurrentRules(own *nsRules, list []int32) {
 //
 // Source: semantics M19, M22.
 func (r *Resolver) mergeCurrent(x *ruleIndex, i int32, e exports) {
-	h := x.at(r.ruleHost(r.snap.DestinationRules[i]))
+	h := x.at(r.RuleHost(r.snap.DestinationRules[i]))
 	sel := r.snap.DestinationRules[i].WorkloadSelector
 	apart := true
 	for _, m := range h.list {
@@ -265,7 +265,7 @@ func (r *Resolver) mergeCurrent(x *ruleIndex, i int32, e exports) {
 	}
 }
 
-func sameLabels(a, b map[string]string) bool { return len(a) == len(b) && selects(a, b) }
+func sameLabels(a, b map[string]string) bool { return len(a) == len(b) && mesh.Selects(a, b) }
 
 // indexLegacyRules: every rule is in the local index of its namespace, and in the exported one if the first element of
 // exportTo is anything but "." (or, without exportTo, if the mesh default holds "*"). Rules for one host merge into the
@@ -296,7 +296,7 @@ func legacyExported(d *mesh.DestinationRule, public bool) bool {
 
 func (r *Resolver) mergeLegacy(x *ruleIndex, i int32) {
 	d := r.snap.DestinationRules[i]
-	h := x.at(r.ruleHost(d))
+	h := x.at(r.RuleHost(d))
 	if len(h.list) == 0 {
 		h.list = []*merged{r.single(i, exports{})}
 		return
@@ -386,7 +386,7 @@ func (h *hostRules) pick(v visibility, c *caller) *merged {
 		}
 		if m.selector == nil {
 			last = m
-		} else if selects(m.selector, c.labels()) {
+		} else if mesh.Selects(m.selector, c.labels()) {
 			return m
 		}
 	}

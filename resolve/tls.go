@@ -47,33 +47,20 @@ type block struct {
 	where Cause
 }
 
-// portBlock gives the settings of a policy for one service port: an entry for the port replaces the top level whole, also
-// with nothing; the first entry counts (semantics L29, M24). Legacy dialects up to 1.3 match names as well (L30).
+// portBlock gives the settings of a policy for one service port, and whether an entry for the port decides (semantics L29,
+// M24).
 func (r *Resolver) portBlock(p *mesh.TrafficPolicy, sp *mesh.Port) (block, bool) {
-	if p == nil {
-		return block{where: CauseNoTLS}, false
+	set, entry := p.ForPort(sp, r.dialect)
+	out := block{set.TLS, set.LoadBalancer, CauseTopLevel}
+	switch {
+	case entry && set.TLS == nil:
+		out.where = CausePortLevelBare
+	case entry:
+		out.where = CausePortLevel
+	case set.TLS == nil:
+		out.where = CauseNoTLS
 	}
-	for i := range p.Ports {
-		e := &p.Ports[i]
-		if !r.selectsPort(e, sp) {
-			continue
-		}
-		if e.TLS == nil {
-			return block{lb: e.LoadBalancer, where: CausePortLevelBare}, true
-		}
-		return block{e.TLS, e.LoadBalancer, CausePortLevel}, true
-	}
-	if p.TLS == nil {
-		return block{lb: p.LoadBalancer, where: CauseNoTLS}, false
-	}
-	return block{p.TLS, p.LoadBalancer, CauseTopLevel}, false
-}
-
-func (r *Resolver) selectsPort(e *mesh.PortPolicy, sp *mesh.Port) bool {
-	if e.Name != "" && e.Number == 0 {
-		return r.dialect.Legacy() && r.dialect < mesh.Dialect14 && e.Name == sp.Name
-	}
-	return e.Number == sp.Number
+	return out, entry
 }
 
 // blockFor gives the tls block for a port and a subset (nil: the service itself): the top level's, with the subset's laid

@@ -13,7 +13,7 @@ func (r *Resolver) indexScopes() {
 	r.routes = map[string][]*mesh.VirtualService{}
 	for _, v := range r.snap.VirtualServices {
 		for _, d := range v.Destinations {
-			host := r.routeHost(d.Host, v.Ref.Namespace)
+			host := r.RouteHost(d.Host, v.Ref.Namespace)
 			if list := r.routes[host]; len(list) == 0 || list[len(list)-1] != v {
 				r.routes[host] = append(list, v)
 			}
@@ -34,7 +34,7 @@ func (r *Resolver) indexScopes() {
 // else none, and everything is visible (semantics M45).
 func (r *Resolver) scopeOf(ns *namespace, labels map[string]string) int32 {
 	for _, i := range ns.scopes {
-		if selects(r.snap.Sidecars[i].Selector, labels) {
+		if mesh.Selects(r.snap.Sidecars[i].Selector, labels) {
 			return i
 		}
 	}
@@ -148,7 +148,7 @@ func (r *Resolver) routeLeads(c *caller, s *service, number uint32) bool {
 // namesPort says whether a route leads to a port of the service, 0 for any.
 func (r *Resolver) namesPort(v *mesh.VirtualService, s *service, number uint32) bool {
 	for _, d := range v.Destinations {
-		if r.routeHost(d.Host, v.Ref.Namespace) == s.Hostname && (d.Port == 0 || d.Port == number || number == 0 && s.Port(d.Port) != nil) {
+		if r.RouteHost(d.Host, v.Ref.Namespace) == s.Hostname && (d.Port == 0 || d.Port == number || number == 0 && s.Port(d.Port) != nil) {
 			return true
 		}
 	}
@@ -205,8 +205,8 @@ func (r *Resolver) exportedTo(s *service, ns *namespace) bool {
 	return false
 }
 
-// routeHost completes a short host of a VirtualService with its namespace.
-func (r *Resolver) routeHost(host, ns string) string {
+// RouteHost completes a short host of a VirtualService with its namespace.
+func (r *Resolver) RouteHost(host, ns string) string {
 	if host == "" || strings.ContainsAny(host, ".:*") {
 		return host
 	}
@@ -229,11 +229,11 @@ func (r *Resolver) obeys(c *caller, v *mesh.VirtualService) bool {
 // importsRoute says whether some host of a VirtualService covers or is covered by a host of the listener.
 func (r *Resolver) importsRoute(l listener, c *caller, v *mesh.VirtualService) bool {
 	for _, h := range v.Hosts {
-		host := r.routeHost(h, v.Ref.Namespace)
+		host := r.RouteHost(h, v.Ref.Namespace)
 		if imports(l, c.ns.name, v.Ref.Namespace, host) || slices.ContainsFunc(l.Hosts, func(e string) bool {
 			in, name, _ := strings.Cut(e, "/")
 			return !excludes(l, c.ns.name, v.Ref.Namespace, host) && !strings.HasPrefix(in, "~") &&
-				inNamespace(in, c.ns.name, v.Ref.Namespace) && hostCovers(host, name)
+				inNamespace(in, c.ns.name, v.Ref.Namespace) && HostCovers(host, name)
 		}) {
 			return true
 		}
@@ -267,7 +267,7 @@ func imports(l listener, client, ns, host string) bool {
 
 func entryCovers(entry, client, ns, host string) bool {
 	in, name, ok := strings.Cut(entry, "/")
-	return ok && !strings.HasPrefix(in, "~") && inNamespace(in, client, ns) && hostCovers(name, host)
+	return ok && !strings.HasPrefix(in, "~") && inNamespace(in, client, ns) && HostCovers(name, host)
 }
 
 func excludes(l listener, client, ns, host string) bool {
@@ -277,7 +277,7 @@ func excludes(l listener, client, ns, host string) bool {
 		if in == "" {
 			in = "*"
 		}
-		if ok && excluded && inNamespace(in, client, ns) && hostCovers(name, host) {
+		if ok && excluded && inNamespace(in, client, ns) && HostCovers(name, host) {
 			return true
 		}
 	}
@@ -288,8 +288,8 @@ func inNamespace(pattern, client, ns string) bool {
 	return pattern == "*" || pattern == ns || pattern == "." && client == ns
 }
 
-// hostCovers says whether a host pattern, which may begin with a wildcard, covers a host.
-func hostCovers(pattern, host string) bool {
+// HostCovers says whether a host pattern, which may begin with a wildcard, covers a host.
+func HostCovers(pattern, host string) bool {
 	if suffix, ok := strings.CutPrefix(pattern, "*"); ok {
 		return strings.HasSuffix(strings.TrimPrefix(host, "*"), suffix)
 	}
