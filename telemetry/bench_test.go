@@ -101,7 +101,7 @@ func edgeSeries(from, to int, r metrics.Reporter, instance string, connections b
 
 // BenchmarkFlows is for a mesh of a thousand workloads and five thousand edges, and a window of a minute.
 func BenchmarkFlows(b *testing.B) {
-	s := newStore(b, Options{Timeout: time.Minute})
+	s := newStore(b, Options{})
 	from := time.Now().Add(-80 * time.Second)
 	loadMesh(b, s, 1000, 5000, 75, from)
 	w := metrics.Window{End: from.Add(74 * time.Second), Length: time.Minute}

@@ -139,7 +139,7 @@ func TestClockGoesForward(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = newStore(t, Options{Folder: dir, Interval: scrapes})
+	s = newStore(t, Options{Folder: dir, Interval: live})
 	stays("opened again", since())
 	if h := s.Health(t.Context()); !h.OK || h.Problem != "" {
 		t.Errorf("%+v", h)

@@ -23,8 +23,10 @@ import (
 	"github.com/oarlock/oarlock/metrics"
 )
 
-// scrapes is how often the stores of tests scrape, and window what the suite asks about.
 const (
+	// live is how often the stores of tests scrape, and so how long a scrape may take.
+	live = 2 * time.Second
+	// scrapes is the time between those that were before the suite began, and window what it asks about.
 	scrapes = 400 * time.Millisecond
 	window  = 5 * time.Second
 )
@@ -415,7 +417,7 @@ func printed(rows []row) string {
 func eventually(t *testing.T, what string, wrong func() error) {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if err = wrong(); err == nil {
 			return
 		}
@@ -427,7 +429,7 @@ func eventually(t *testing.T, what string, wrong func() error) {
 func running(t *testing.T, opt Options, targets ...Target) *Store {
 	t.Helper()
 	opt.Dial = Dial
-	opt.Interval = orDefault(opt.Interval, scrapes)
+	opt.Interval = orDefault(opt.Interval, live)
 	s := newStore(t, opt)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(context.Background()) }()
@@ -470,8 +472,8 @@ func newPrometheus(t *testing.T, targets []Target, before *history) *server {
 		fmt.Fprintf(&list, "  - targets: [%q]\n    labels: {instance: %q}\n", a.Address, a.Name)
 	}
 	// A target that is no sidecar is nobody's business.
-	config := fmt.Sprintf("global: {scrape_interval: 400ms, scrape_timeout: 400ms}\nscrape_configs:\n- job_name: mesh\n  metrics_path: %s\n  static_configs:\n%s"+
-		"- job_name: other\n  static_configs:\n  - targets: ['127.0.0.1:1']\n", DefaultPath, list.String())
+	config := fmt.Sprintf("global: {scrape_interval: %[1]s, scrape_timeout: %[1]s}\nscrape_configs:\n- job_name: mesh\n  metrics_path: %[2]s\n  static_configs:\n%[3]s"+
+		"- job_name: other\n  static_configs:\n  - targets: ['127.0.0.1:1']\n", live, DefaultPath, list.String())
 	if err := os.WriteFile(filepath.Join(p.folder, "prometheus.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

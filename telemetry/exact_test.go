@@ -19,6 +19,7 @@ func newStore(t testing.TB, opt Options) *Store {
 	if opt.Folder == "" {
 		opt.Folder = t.TempDir()
 	}
+	opt.Timeout = orDefault(opt.Timeout, time.Minute)
 	if opt.Dial == nil {
 		opt.Dial = func(context.Context, Target) (net.Conn, error) { return nil, context.Canceled }
 	}

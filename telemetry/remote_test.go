@@ -20,7 +20,7 @@ func TestPrometheusGoesAndComes(t *testing.T) {
 	t.Parallel()
 	s := newSidecar(t, "web-0.shop", web)
 	p := newPrometheus(t, []Target{s.target()}, nil)
-	r, err := Connect("http://"+p.address, Options{Interval: scrapes, Timeout: 30 * time.Second})
+	r, err := Connect("http://"+p.address, Options{Interval: live, Timeout: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
