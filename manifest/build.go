@@ -157,6 +157,9 @@ func (b *builder) place(o *object) {
 		s.ConfigMaps = append(s.ConfigMaps, t)
 	case *configFacts:
 		s.ConfigMaps = append(s.ConfigMaps, t.content)
+		if t == b.config {
+			s.Unenforced = append(s.Unenforced, t.idle...)
+		}
 	case *mesh.Secret:
 		s.Secrets = append(s.Secrets, t)
 	case nil:

@@ -32,14 +32,15 @@ type configFacts struct {
 	config  mesh.Config
 	dialect mesh.Dialect // of the annotation; DialectAuto where there is none
 	content *mesh.ConfigMap
+	idle    []mesh.Unenforced // fields that a mesh on this machine does nothing about
 }
 
-// meshConfig reads the ConfigMap of the mesh. Keys of MeshConfig that Oarlock does not read are nobody's mistake.
+// meshConfig reads the ConfigMap of the mesh. Keys of MeshConfig that Oarlock does not read are nobody's mistake; they are told.
 func (c *checker) meshConfig(o mesh.Object, v *value) any {
 	f := &configFacts{Object: o, config: mesh.DefaultConfig(), content: c.configMap(o, v)}
 	f.config.Origin = o.Origin
 	if text := v.get("data").get(meshConfigKey); text != nil {
-		c.meshText(&f.config, text)
+		c.meshText(f, text)
 	}
 	if domain := o.Annotations[clusterDomainAnnotation]; domain != "" {
 		f.config.ClusterDomain = strings.Trim(domain, ".")
@@ -56,7 +57,7 @@ func (c *checker) meshConfig(o mesh.Object, v *value) any {
 }
 
 // meshText parses the YAML inside the ConfigMap. Its problems stand where their lines stand in the file.
-func (c *checker) meshText(config *mesh.Config, text *value) {
+func (c *checker) meshText(f *configFacts, text *value) {
 	v, err := parseChunk(c.innerChunk(text))
 	if err != nil {
 		e := err.(*syntaxError)
@@ -78,9 +79,10 @@ func (c *checker) meshText(config *mesh.Config, text *value) {
 	if c.failed || v.kind != mapValue {
 		return
 	}
-	fillConfig(config, v)
-	config.ProtocolDetectionTimeout = timeout
-	config.Concurrency = c.concurrency(v.at("defaultConfig", "concurrency"), "defaultConfig.concurrency")
+	fillConfig(&f.config, v)
+	f.config.ProtocolDetectionTimeout = timeout
+	f.idle = c.unreadConfig(f.Ref, v)
+	f.config.Concurrency = c.concurrency(v.at("defaultConfig", "concurrency"), "defaultConfig.concurrency")
 }
 
 func fillConfig(config *mesh.Config, v *value) {

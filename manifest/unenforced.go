@@ -153,6 +153,66 @@ func idle(v *value) bool {
 	return false
 }
 
+// unreadConfig lists the fields of MeshConfig that ask for something and that nobody reads, in the order of the file. The schema has
+// all that is read.
+func (c *checker) unreadConfig(of mesh.Ref, v *value) []mesh.Unenforced {
+	var out []mesh.Unenforced
+	eachUnread(v, schemas()["meshConfig"], "", func(path string, f valueField) {
+		out = append(out, mesh.Unenforced{Ref: of, Origin: c.origin(f.line, f.col), Why: meshConfigKey + "." + path + ": " + whyUnread(path)})
+	})
+	return out
+}
+
+// eachUnread calls yield with every field that a schema does not know and that asks for something.
+func eachUnread(v *value, s *schema, at string, yield func(path string, f valueField)) {
+	switch s.shape {
+	case listShape:
+		for i, e := range v.items {
+			eachUnread(e, s.elem, at+"["+strconv.Itoa(i)+"]", yield)
+		}
+		return
+	case objShape:
+	default:
+		return
+	}
+	for _, f := range v.fields {
+		path := strings.TrimPrefix(at+"."+f.key, ".")
+		switch known := s.field(f.key); {
+		case known != nil:
+			eachUnread(f.val, known, path, yield)
+		case f.val.kind != nullValue && !idle(f.val):
+			yield(path, f)
+		}
+	}
+}
+
+// whyUnread says what happens in place of what a field of MeshConfig asks for.
+func whyUnread(path string) string {
+	for _, one := range [...]struct{ path, why string }{
+		{"caCertificates", "the authority of this mesh alone is trusted"},
+		{"connectTimeout", "it is 10 s where no DestinationRule says otherwise"},
+		{"defaultConfig.discoveryAddress", "sidecars ask the control plane of this mesh"},
+		{"defaultConfig.tracing", "no trace is sent"},
+		{"defaultHttpRetryPolicy", "requests are tried again by Istio's default, where no VirtualService says otherwise"},
+		{"defaultProviders", "no provider is asked"},
+		{"enablePrometheusMerge", "the series of an application are at its own port"},
+		{"enableTracing", "no trace is sent"},
+		{"extensionProviders", "no provider is asked"},
+		{"discoverySelectors", "all namespaces count"},
+		{"h2UpgradePolicy", "HTTP/2 is carried as TCP"},
+		{"localityLbSetting", "endpoints have no locality here"},
+		{"pathNormalization", "paths are brought into one form as by default"},
+		{"tcpKeepalive", "connections have it where a DestinationRule says so"},
+		{"tlsDefaults", "TLS that is not the mesh's has the usual versions and ciphers"},
+		{"zoneAwareLbSetting", "endpoints have no zone here"},
+	} {
+		if rest, ok := strings.CutPrefix(path, one.path); ok && (rest == "" || strings.ContainsAny(rest[:1], ".[")) {
+			return one.why
+		}
+	}
+	return "it is not read"
+}
+
 // unservedServers are the servers of a Gateway that get no listener: all but those of plain HTTP.
 func (c *checker) unservedServers(o *mesh.Object, v *value) []mesh.Unenforced {
 	var out []mesh.Unenforced

@@ -265,10 +265,10 @@ func objectsIn(s *mesh.Snapshot, want func(*api.ObjectEntry) bool) []api.ObjectE
 		add(r.Object, destinationWords(r))
 	}
 	addOthers(s, add)
-	seen := map[api.Place]bool{}
+	seen := map[api.Ref]bool{}
 	return slices.DeleteFunc(out, func(o api.ObjectEntry) bool {
-		again := seen[o.Place] // a ServiceEntry is there for each of its hosts
-		seen[o.Place] = true
+		again := seen[o.Ref] // a ServiceEntry is there for each of its hosts, and any object for what of it is not enforced
+		seen[o.Ref] = true
 		return again
 	})
 }

@@ -176,7 +176,7 @@ func (w *statusWriter) unenforced(list []api.Unenforced) {
 		if u.Object.Namespace != "" {
 			name = u.Object.Namespace + "/" + name
 		}
-		w.item(fmt.Sprintf("%s %s: %s", u.Object.Kind, name, u.Why))
+		w.item(fmt.Sprintf("%s%s %s: %s", problemPlace(u.Origin), u.Object.Kind, name, u.Why))
 	}
 }
 
