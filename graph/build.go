@@ -229,7 +229,7 @@ func (b *builder) sidecarOf(w *mesh.Workload) *mesh.Sidecar {
 	for _, sc := range b.snap.Sidecars {
 		switch {
 		case sc.Ref.Namespace != w.Ref.Namespace:
-		case len(sc.Selector) > 0 && selects(sc.Selector, w.Labels):
+		case len(sc.Selector) > 0 && mesh.Selects(sc.Selector, w.Labels):
 			return sc
 		case len(sc.Selector) == 0 && plain == nil:
 			plain = sc
@@ -242,15 +242,6 @@ func (b *builder) sidecarOf(w *mesh.Workload) *mesh.Sidecar {
 }
 
 func placeOf(o mesh.Object) Place { return Place{o.Ref, o.Origin} }
-
-func selects(selector, labels map[string]string) bool {
-	for k, v := range selector {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
-}
 
 // graph puts everything in order.
 func (b *builder) graph() *Graph {

@@ -3,7 +3,6 @@ package graph
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/metrics"
@@ -15,7 +14,7 @@ func (b *builder) addRoutes() {
 	for _, vs := range b.snap.VirtualServices {
 		src := Source{Kind: SourceRoute, Text: vs.Ref.String(), At: placeOf(vs.Object)}
 		for _, name := range vs.Gateways {
-			if name == "mesh" {
+			if name == mesh.MeshGateway {
 				continue
 			}
 			for _, from := range b.gatewayCallers(name, vs) {
@@ -38,12 +37,12 @@ func (b *builder) route(from caller, vs *mesh.VirtualService, src Source) {
 
 // gatewayCallers are the workloads behind a gateway that a VirtualService of that namespace names.
 func (b *builder) gatewayCallers(name string, vs *mesh.VirtualService) []caller {
-	ref := gatewayRef(name, vs.Ref.Namespace)
+	ref := mesh.GatewayRef(name, vs.Ref.Namespace)
 	g := b.gateway(ref)
 	var out []caller
 	if g != nil && len(g.Selector) > 0 {
 		for _, w := range b.snap.Workloads {
-			if selects(g.Selector, w.Labels) {
+			if mesh.Selects(g.Selector, w.Labels) {
 				b.nodes[workloadID(w.Ref)].Gateway = true
 				out = append(out, caller{id: workloadID(w.Ref), workload: w})
 			}
@@ -61,21 +60,6 @@ func (b *builder) gatewayCallers(name string, vs *mesh.VirtualService) []caller 
 	b.addNamespace(ref.Namespace, mesh.Object{})
 	b.nodes[n.ID] = n
 	return []caller{{id: n.ID, unknown: why}}
-}
-
-// gatewayRef reads NAME, NS/NAME, or the old NAME.NS.svc.cluster.local.
-func gatewayRef(name, namespace string) mesh.Ref {
-	r := mesh.Ref{Kind: mesh.KindGateway, Namespace: namespace, Name: name}
-	if ns, short, ok := strings.Cut(name, "/"); ok {
-		r.Namespace, r.Name = ns, short
-	} else if short, rest, ok := strings.Cut(name, "."); ok {
-		r.Name = short
-		r.Namespace, _, _ = strings.Cut(rest, ".")
-	}
-	if r.Namespace == "." {
-		r.Namespace = namespace
-	}
-	return r
 }
 
 func (b *builder) gateway(ref mesh.Ref) *mesh.Gateway {

@@ -208,20 +208,6 @@ func TestGatewayWorkloadIsTheCaller(t *testing.T) {
 	}
 }
 
-func TestGatewayRef(t *testing.T) {
-	for name, want := range map[string]string{
-		"public":                                "shop/public",
-		"edge/public":                           "edge/public",
-		"./public":                              "shop/public",
-		"public.edge.svc.cluster.local":         "edge/public",
-		"istio-ingressgateway.istio-system.svc": "istio-system/istio-ingressgateway",
-	} {
-		if r := gatewayRef(name, "shop"); r.Namespace+"/"+r.Name != want {
-			t.Errorf("gatewayRef(%q) = %s/%s, want %s", name, r.Namespace, r.Name, want)
-		}
-	}
-}
-
 func TestSidecarOfRootNamespaceDeclaresNothing(t *testing.T) {
 	s := shop()
 	s.Config.RootNamespace = "shop"

@@ -302,7 +302,7 @@ func (j *joining) subset(from string, d door) string {
 	}
 	for _, r := range j.b.r.Rule(resolve.Client{Workload: j.workload(from)}, s) {
 		for i := range r.Subsets {
-			if sub := &r.Subsets[i]; slices.Contains(declared, sub.Name) && selects(sub.Labels, w.Labels) {
+			if sub := &r.Subsets[i]; slices.Contains(declared, sub.Name) && mesh.Selects(sub.Labels, w.Labels) {
 				return sub.Name
 			}
 		}

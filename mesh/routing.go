@@ -1,5 +1,7 @@
 package mesh
 
+import "strings"
+
 // Sidecar is networking.istio.io Sidecar: what a workload may see and on which ports it listens.
 type Sidecar struct {
 	Object
@@ -33,6 +35,25 @@ type VirtualService struct {
 	HTTP         []HTTPRoute        // in order: the first that matches counts
 	TLS          []TLSRoute         // likewise
 	TCP          []TCPRoute         // likewise
+}
+
+// MeshGateway is what a VirtualService names in place of a Gateway to mean every sidecar.
+const MeshGateway = "mesh"
+
+// GatewayRef says which Gateway an object of a namespace names: NAME of its own namespace ("./NAME" too), NAMESPACE/NAME, or the
+// old NAME.NAMESPACE.svc.cluster.local. MeshGateway is none.
+func GatewayRef(name, namespace string) Ref {
+	r := Ref{Kind: KindGateway, Namespace: namespace, Name: name}
+	if ns, short, ok := strings.Cut(name, "/"); ok {
+		r.Namespace, r.Name = ns, short
+	} else if short, rest, ok := strings.Cut(name, "."); ok {
+		r.Name = short
+		r.Namespace, _, _ = strings.Cut(rest, ".")
+	}
+	if r.Namespace == "." {
+		r.Namespace = namespace
+	}
+	return r
 }
 
 // RouteDestination is one destination of a route.

@@ -215,7 +215,7 @@ func (r *Resolver) RouteHost(host, ns string) string {
 
 // obeys says whether a VirtualService is one for sidecars and exported to the client.
 func (r *Resolver) obeys(c *caller, v *mesh.VirtualService) bool {
-	if len(v.Gateways) > 0 && !slices.Contains(v.Gateways, "mesh") {
+	if len(v.Gateways) > 0 && !slices.Contains(v.Gateways, mesh.MeshGateway) {
 		return false
 	}
 	list := v.ExportTo

@@ -66,12 +66,6 @@ func (c *cluster) sni() string {
 	return fmt.Sprintf("outbound_.%d_.%s_.%s", c.port.Number, c.subset(), c.service.Hostname)
 }
 
-func (c *cluster) http2() bool { return isHTTP2(c.protocol) }
-
-func isHTTP2(p resolve.Protocol) bool {
-	return slices.Contains([]string{"HTTP2", "GRPC", "GRPC-Web"}, p.Name)
-}
-
 func (c *cluster) settings(d mesh.Dialect) mesh.Settings {
 	var sub *mesh.TrafficPolicy
 	if c.Subset != nil {
@@ -256,7 +250,7 @@ func (t *Translator) applyHTTP(out *clusterv3.Cluster, c *cluster, p *mesh.Conne
 	if p.MaxRequestsPerConnection != nil && *p.MaxRequestsPerConnection > 0 {
 		common.MaxRequestsPerConnection = number(*p.MaxRequestsPerConnection)
 	}
-	h2 := c.http2() || c.protocol.Class == resolve.ProtocolHTTP && p.H2UpgradePolicy == "UPGRADE"
+	h2 := c.protocol.HTTP2() || c.protocol.Class == resolve.ProtocolHTTP && p.H2UpgradePolicy == "UPGRADE"
 	client := p.UseClientProtocol || c.protocol.Class == resolve.ProtocolAuto
 	limited := common.IdleTimeout != nil || common.MaxConnectionDuration != nil || common.MaxRequestsPerConnection != nil
 	named := !t.legacy && c.TLS != nil && c.TLS.SNI == "" && c.protocol.Class != resolve.ProtocolTCP &&
@@ -474,7 +468,7 @@ func (t *Translator) inboundClusters(listens []resolve.Listen) []*Resource {
 		if l.Service != nil {
 			c.Metadata = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{metaIstio: fields(map[string]*structpb.Value{"services": services(l.Service)})}}
 		}
-		if h2, client := isHTTP2(l.Protocol), l.Protocol.Class == resolve.ProtocolAuto && !t.legacy; h2 || client {
+		if h2, client := l.Protocol.HTTP2(), l.Protocol.Class == resolve.ProtocolAuto && !t.legacy; h2 || client {
 			c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptions: pack(httpVersions(h2, client, nil))}
 		}
 		out = append(out, t.store.add(name, c))

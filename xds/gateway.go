@@ -49,7 +49,7 @@ func (t *Translator) gatewayPorts(w *mesh.Workload) []gatewayPort {
 	byPort := map[uint32]*gatewayPort{}
 	var order []uint32
 	for _, g := range t.snap.Gateways {
-		if !selected(g, w) {
+		if !mesh.Selects(g.Selector, w.Labels) {
 			continue
 		}
 		for i := range g.Servers {
@@ -71,15 +71,6 @@ func (t *Translator) gatewayPorts(w *mesh.Workload) []gatewayPort {
 		out = append(out, *byPort[n])
 	}
 	return out
-}
-
-func selected(g *mesh.Gateway, w *mesh.Workload) bool {
-	for k, v := range g.Selector {
-		if got, ok := w.Labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
 }
 
 func servesHTTP(s *mesh.GatewayServer) bool {
@@ -150,17 +141,16 @@ func gatewayDomains(h string, ports ...uint32) []string {
 	return out
 }
 
-// bound says whether a VirtualService with HTTP rules names the Gateway, as "name" of its own namespace or "namespace/name".
+// bound says whether a VirtualService with HTTP rules names the Gateway.
 func (sc *scope) bound(v *mesh.VirtualService, g *mesh.Gateway) bool {
-	return len(v.HTTP) > 0 && slices.ContainsFunc(v.Gateways, func(n string) bool { return gatewayNamed(n, v.Ref.Namespace, g) })
+	return len(v.HTTP) > 0 && boundTo(v, v.Gateways, g)
 }
 
-func gatewayNamed(name, namespace string, g *mesh.Gateway) bool {
-	ns, short, ok := strings.Cut(name, "/")
-	if !ok {
-		ns, short = namespace, name
-	}
-	return short == g.Ref.Name && ns == g.Ref.Namespace
+// boundTo says whether a Gateway is among those that a VirtualService, or a match of it, lists.
+func boundTo(v *mesh.VirtualService, list []string, g *mesh.Gateway) bool {
+	return slices.ContainsFunc(list, func(n string) bool {
+		return n != mesh.MeshGateway && mesh.GatewayRef(n, v.Ref.Namespace) == g.Ref
+	})
 }
 
 // taken says whether a server takes a host of a VirtualService: "namespace/host", where "." is the Gateway's namespace and
@@ -182,7 +172,7 @@ func (sc *scope) gatewayRules(v *mesh.VirtualService, s gatewayServer) []*routev
 	for _, h := range v.HTTP {
 		if len(h.Match) > 0 {
 			h.Match = slices.DeleteFunc(slices.Clone(h.Match), func(m mesh.HTTPMatch) bool {
-				return len(m.Gateways) > 0 && !slices.ContainsFunc(m.Gateways, func(n string) bool { return gatewayNamed(n, v.Ref.Namespace, s.gateway) })
+				return len(m.Gateways) > 0 && !boundTo(v, m.Gateways, s.gateway)
 			})
 			if len(h.Match) == 0 {
 				continue

@@ -149,7 +149,7 @@ func (t *Translator) meshTLS(c *cluster) *corev3.TransportSocket {
 	if t.legacy {
 		alpn = alpn[1:]
 	}
-	if c.http2() {
+	if c.protocol.HTTP2() {
 		alpn = append(alpn, "h2")
 	}
 	names, sni := t.accounts(c.service), c.sni()
@@ -177,7 +177,7 @@ func (t *Translator) meshTLS(c *cluster) *corev3.TransportSocket {
 func (t *Translator) foreignTLS(c *cluster) *corev3.TransportSocket {
 	b := c.TLS
 	common := &tlsv3.CommonTlsContext{TlsParams: versions()}
-	if c.http2() {
+	if c.protocol.HTTP2() {
 		common.AlpnProtocols = []string{"h2"}
 	}
 	own, roots := "file-cert:"+b.ClientCertificate+"~"+b.PrivateKey, ""

@@ -16,9 +16,6 @@ import (
 	"github.com/oarlock/oarlock/resolve"
 )
 
-// meshGateway is the gateway of a VirtualService that means every sidecar.
-const meshGateway = "mesh"
-
 // ruler finds the VirtualService with HTTP rules for a host: the oldest that names it, else the one with the longest
 // wildcard that covers it. The second result is the host as it is written there.
 func (sc *scope) ruler(hostname string) (*mesh.VirtualService, string) {
@@ -88,15 +85,10 @@ func (sc *scope) rules(v *mesh.VirtualService, port uint32) []*routev3.Route {
 // isSource says whether a match is for this client: gateways, labels and namespace.
 func (sc *scope) isSource(gateways []string, labels map[string]string, namespace string) bool {
 	w := sc.node.Workload
-	if len(gateways) > 0 && !w.Router && !slices.Contains(gateways, meshGateway) {
+	if len(gateways) > 0 && !w.Router && !slices.Contains(gateways, mesh.MeshGateway) {
 		return false
 	}
-	for k, val := range labels {
-		if got, ok := w.Labels[k]; !ok || got != val {
-			return false
-		}
-	}
-	return namespace == "" || namespace == w.Ref.Namespace
+	return mesh.Selects(labels, w.Labels) && (namespace == "" || namespace == w.Ref.Namespace)
 }
 
 // possible says whether a match can hold at all: what sidecars take in is http, and an expression that cannot be read holds
