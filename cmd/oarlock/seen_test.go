@@ -555,7 +555,7 @@ func TestStatusShowsWhatWasSeen(t *testing.T) {
 		t.Setenv("LC_ALL", locale)
 		a, out, _ := heardApp()
 		a.width = width
-		if err := a.printWhole(&statusDocument{Status: &api.Status{Mesh: "m"}, Observed: seen, Dashboard: "http://127.0.0.1:8626"}); err != nil {
+		if err := a.printWhole(&statusDocument{Status: &api.Status{Mesh: "m"}, Observed: seen, Dashboard: "http://127.0.0.1:8626", opener: "oarlock dashboard"}); err != nil {
 			t.Fatal(err)
 		}
 		a.stdout.Flush()
