@@ -41,7 +41,6 @@ func TestToken(t *testing.T) {
 		o.Source.(*text).set("/mesh/out.yaml", outsiders)
 		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
-	r.until("both pods", func() bool { return len(r.status().Pods) == 2 })
 	r.client.User = "ada"
 	var secrets []string
 	for pod, account := range map[string]string{"api-abc-1": "api", "vm": "vm"} {
@@ -86,7 +85,6 @@ func TestToken(t *testing.T) {
 // TestTokenRefused: for what the mesh has not, and for what has no sidecar or no identity, there is none.
 func TestTokenRefused(t *testing.T) {
 	r := start(t, func(o *Options) { o.Source.(*text).set("/mesh/out.yaml", outsiders) })
-	r.until("both pods", func() bool { return len(r.status().Pods) == 2 })
 	for _, c := range []struct {
 		namespace, pod string
 		status         int

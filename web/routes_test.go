@@ -1,10 +1,38 @@
 package web
 
 import (
+	"context"
 	"maps"
+	"net/http/httptest"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oarlock/oarlock/api"
 )
+
+// patience is a mesh whose sidecars never have what is in force.
+type patience struct{ Mesh }
+
+func (patience) Sync(ctx context.Context, _ string) *api.Sync { <-ctx.Done(); return &api.Sync{} }
+
+// TestSyncWaits as long as it is asked to, and no longer.
+func TestSyncWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, err := NewAPI(Options{Mesh: patience{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for query, want := range map[string]time.Duration{"": baseWait, "?wait=50ms": 50 * time.Millisecond} {
+			begin := time.Now()
+			a.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/v1/sync"+query, nil))
+			if took := time.Since(begin); took != want {
+				t.Errorf("%q: it waited %v, want %v", query, took, want)
+			}
+		}
+	})
+}
 
 // TestEveryRouteIsAnswered holds that what is documented is there, and that nothing else is.
 func TestEveryRouteIsAnswered(t *testing.T) {
