@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -84,11 +85,10 @@ func withMark(name, value string) []processID {
 	var out []processID
 	want := []byte(name + "=" + value)
 	for _, pid := range pids() {
-		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-		if err != nil || pid == os.Getpid() {
+		if pid == os.Getpid() {
 			continue
 		}
-		for v := range bytes.SplitSeq(b, []byte{0}) {
+		for v := range bytes.SplitSeq(environOf(pid), []byte{0}) {
 			if bytes.Equal(v, want) {
 				if id := identify(pid); id.PID != 0 {
 					out = append(out, id)
@@ -98,6 +98,42 @@ func withMark(name, value string) []processID {
 		}
 	}
 	return out
+}
+
+// environOf reads the environment of a process; it is empty where there is none, and where it is not for us to see. In the
+// middle of execve a process shows none either, until its program is loaded: then it is looked at again.
+func environOf(pid int) []byte {
+	for deadline := time.Now().Add(killBound); ; time.Sleep(time.Millisecond) {
+		b, err := readAtOnce(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+		if err != nil || len(b) > 0 || withoutEnviron(statFields(pid)) || time.Now().After(deadline) {
+			return b
+		}
+	}
+}
+
+// readAtOnce reads a file in one call. What is read of an environment in several ends early where execve comes between.
+func readAtOnce(name string) ([]byte, error) {
+	for size := 8 << 10; ; size *= 2 {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		b := make([]byte, size)
+		n, err := f.Read(b)
+		f.Close()
+		switch {
+		case err != nil && err != io.EOF:
+			return nil, err
+		case n < size:
+			return b[:n], nil
+		}
+	}
+}
+
+// withoutEnviron says of the fields of a process that it has no memory, or a program that was loaded with no environment.
+func withoutEnviron(f []string) bool {
+	const memory, code, begin, end = 20, 23, 47, 48
+	return len(f) <= end || f[memory] == "0" || f[code] != "0" && f[begin] == f[end]
 }
 
 func pids() []int {
@@ -116,11 +152,11 @@ func pids() []int {
 	return out
 }
 
-// killMarked kills what has the mark until nothing has it; a process may fork while we look.
+// killMarked kills what has the mark until nothing has it; a process may fork while we look. It gives up what does not end.
 func killMarked(name, value string) {
-	for range 20 {
+	for deadline := time.Now().Add(killBound); ; {
 		list := withMark(name, value)
-		if len(list) == 0 {
+		if len(list) == 0 || time.Now().After(deadline) {
 			return
 		}
 		for _, id := range list {
