@@ -40,17 +40,17 @@ const (
 	metricsPort   = 15090
 )
 
-// newAddresses picks the network by name, so that it is mostly the same again, and other than those in use.
-func newAddresses(name string, used map[int]bool) (*addresses, error) {
+// newAddresses picks the network by name, so that it is mostly the same again: the first that take gives.
+func newAddresses(name string, take func(*addresses) bool) (*addresses, error) {
 	h := fnv.New32a()
 	h.Write([]byte(name))
 	first := int(h.Sum32() % nets)
 	for i := range nets {
-		if n := firstNet + (first+i)%nets; !used[n] {
-			return &addresses{Version: addressesVersion, Net: n}, nil
+		if a := (&addresses{Version: addressesVersion, Net: firstNet + (first+i)%nets}); take(a) {
+			return a, nil
 		}
 	}
-	return nil, fmt.Errorf("give addresses to mesh %s: %d meshes run on this machine", name, len(used))
+	return nil, fmt.Errorf("give addresses to mesh %s: all %d networks of this machine are in use", name, nets)
 }
 
 // keep forgets the pods and services that are no more.

@@ -38,6 +38,7 @@ type Client struct {
 	tokens   map[mesh.Ref]podToken
 
 	mu       sync.Mutex
+	held     net.Listener // see taker
 	renew    time.Time
 	watching bool
 	seq      uint64
@@ -82,6 +83,7 @@ func (c *Client) Close() {
 	if c.lease != nil {
 		c.lease.Close()
 	}
+	c.release()
 }
 
 // do asks the engine. A response that is not 2xx is an error.
@@ -376,11 +378,39 @@ func (c *Client) readAddresses() (*addresses, error) {
 	switch numbers.Version {
 	case addressesVersion:
 	case 0:
-		return newAddresses(c.paths.Name, usedNets(c.paths))
+		c.release() // of a plan that failed
+		return newAddresses(c.paths.Name, c.taker(usedNets(c.paths)))
 	default:
 		return nil, fmt.Errorf("read %s: version %d: this program reads %d", c.paths.addresses(), numbers.Version, addressesVersion)
 	}
 	return numbers, nil
+}
+
+// taker keeps a network for the mesh until its own processes listen there: another mesh that comes up at this moment sees
+// it free as well.
+func (c *Client) taker(used map[int]bool) func(*addresses) bool {
+	return func(a *addresses) bool {
+		if used[a.Net] {
+			return false
+		}
+		l, err := net.Listen("tcp", netip.AddrPortFrom(a.prober(0), healthPort).String())
+		if err != nil {
+			return false
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.held = l
+		return true
+	}
+}
+
+// release gives up what taker has kept.
+func (c *Client) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held != nil {
+		c.held.Close()
+	}
 }
 
 // takeTokens gives every pod with a sidecar a token that has most of its life before it.

@@ -24,3 +24,20 @@ func TestNetsOfOthers(t *testing.T) {
 		t.Errorf("network %d counts as used", firstNet-1)
 	}
 }
+
+// TestNetsAreHeld: of two meshes that come up at the same time each has a network of its own.
+func TestNetsAreHeld(t *testing.T) {
+	nets := map[int]bool{}
+	for range 2 {
+		c := &Client{}
+		defer c.release()
+		a, err := newAddresses("mesh", c.taker(listeningNets()))
+		if err != nil || nets[a.Net] {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		nets[a.Net] = true
+		if b, err := newAddresses("mesh", (&Client{}).taker(nil)); err != nil || b.Net == a.Net {
+			t.Errorf("network %d is given to two: %v", a.Net, err)
+		}
+	}
+}
