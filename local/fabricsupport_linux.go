@@ -20,13 +20,13 @@ const (
 	// trialEnv marks a process that FabricSupport has started.
 	trialEnv = "OARLOCK_FABRIC_TRIAL"
 	// trialTimeout bounds one trial; a good one takes a tenth of a second.
-	trialTimeout = 5 * time.Second
+	trialTimeout = 10 * time.Second
 	trialWorks   = "works"
 )
 
 // FabricSupport tries whether this machine lets us make a fabric: as we are, else rootless in a user namespace. If not,
 // reason is why, in a clause. The trial is a child that makes a fabric with a pod and a redirected connection, and takes
-// five seconds at most. The child is this program again, which must call RunFabricTrial first of all in main.
+// ten seconds at most. The child is this program again, which must call RunFabricTrial first of all in main.
 func FabricSupport() (ok, rootless bool, reason string) { return fabricSupport("oarlock-fabric-trial") }
 
 // fabricSupport starts the trial with an argv of its own.

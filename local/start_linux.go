@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	startBound = 10 * time.Second
+	startBound = 30 * time.Second
 	killBound  = 5 * time.Second
 )
 
