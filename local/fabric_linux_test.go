@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -59,7 +58,7 @@ func inside(t *testing.T, pattern string, rootless bool, env ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", "-test.run="+pattern, "-test.v")
 	cmd.Env = append(append(os.Environ(), insideEnv+"=1"), env...)
@@ -99,7 +98,7 @@ func both(t *testing.T, run func(t *testing.T, rootless bool)) {
 		return
 	}
 	t.Run("nobody", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 240*time.Second)
 		defer cancel()
 		top, _, _ := strings.Cut(t.Name(), "/")
 		cmd := exec.CommandContext(ctx, "/proc/self/exe", "-test.run=^"+top+"$", "-test.v")
@@ -151,9 +150,7 @@ func TestFabric(t *testing.T) {
 			}
 		}()
 		inside(t, "^TestInside", rootless, upstreamEnv+"="+upstream, webEnv+"="+reachable(t, web))
-		if after := leftovers(t); !slices.Equal(before, after) {
-			t.Errorf("the machine had\n%q\nand has\n%q", before, after)
-		}
+		nothingLeft(t, before)
 	})
 }
 
@@ -195,18 +192,26 @@ func leftovers(t *testing.T) []string {
 	if os.Getenv(runEnv) == "" {
 		t.Setenv(runEnv, fmt.Sprintf("%s-%d", t.Name(), os.Getpid()))
 	}
-	processes, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range processes {
-		env, err := os.ReadFile(name)
-		if err == nil && strings.Contains("\x00"+string(env), "\x00"+runEnv+"="+os.Getenv(runEnv)+"\x00") {
-			out = append(out, "process "+name)
-		}
+	for _, id := range withMark(runEnv, os.Getenv(runEnv)) {
+		out = append(out, fmt.Sprint("process ", id.PID))
 	}
 	slices.Sort(out)
 	return out
+}
+
+// nothingLeft waits until the machine has what it had before, and no more.
+func nothingLeft(t *testing.T, before []string) {
+	t.Helper()
+	var now []string
+	defer func() {
+		if t.Failed() {
+			t.Logf("the machine had\n%q\nand has\n%q", before, now)
+		}
+	}()
+	eventually(t, "nothing is left", func() bool {
+		now = leftovers(t)
+		return slices.Equal(before, now)
+	})
 }
 
 // upstreamDNS serves one name of the world, on loopback.
@@ -260,7 +265,7 @@ func TestFabricKilled(t *testing.T) {
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "everything is gone", func() bool { return slices.Equal(before, leftovers(t)) })
+		nothingLeft(t, before)
 	})
 }
 
@@ -272,8 +277,8 @@ func TestLivingFabric(t *testing.T) {
 	f := newTestFabric(t, nil)
 	for i := range 3 {
 		pod := addPod(t, f, fmt.Sprintf("pod%d", i), fmt.Sprintf("10.244.0.%d", 10+i), true)
-		started(t, pod.Start, exec.Command(meshtest.Require(t, "sleep", "coreutils"), "60"))
+		started(t, pod.Start, exec.Command(meshtest.Require(t, "sleep", "coreutils"), "1000"))
 	}
 	fmt.Println("pods run")
-	time.Sleep(time.Minute)
+	select {} // until it is killed, by its parent's end at the latest
 }

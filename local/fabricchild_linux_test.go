@@ -102,7 +102,7 @@ func carryAll(l net.Listener, dial func(string) (net.Conn, error)) {
 }
 
 func dialMarked(source net.IP, dst string) (net.Conn, error) {
-	d := net.Dialer{Timeout: 5 * time.Second, Control: func(_, _ string, c syscall.RawConn) error {
+	d := net.Dialer{Timeout: 30 * time.Second, Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, CaptureMark) })
 		if cerr != nil {
@@ -197,13 +197,11 @@ func webIn(t *testing.T, pod *PodNamespace) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 500 {
-		if ok() {
-			return
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 30 s", what)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("%s: not within 5 s", what)
 }
 
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -211,7 +209,7 @@ type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 // fetchBody is a request of an application; every call is a connection of its own.
 func fetchBody(t *testing.T, dial dialer, addr string) (string, error) {
 	t.Helper()
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + addr + "/")
 	if err != nil {
 		return "", err

@@ -125,7 +125,7 @@ func TestOutsideGivesUp(t *testing.T) {
 	stop()
 	select {
 	case <-o.Gone():
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the end of the server is not seen")
 	}
 	if _, err := o.Dial(t.Context(), "tcp4", l.Addr().String()); err == nil {

@@ -44,12 +44,12 @@ func programs(t *testing.T, dir string) []program {
 	return []program{
 		{
 			name: "web", service: "10.96.0.10:80", port: 8080,
-			client: []string{curl, "-sS", "--max-time", "5", "http://web/"}, want: "server called from 127.0.0.6",
+			client: []string{curl, "-sS", "--max-time", "30", "http://web/"}, want: "server called from 127.0.0.6",
 		}, {
 			name: "cache", service: "10.96.0.11:6379", port: 6379,
 			server: []string{redis, "--port", "6379", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir", dir},
 			ready:  []string{cli, "ping"},
-			client: []string{sh, "-c", "head -c 1000000 /dev/zero | tr '\\0' x | timeout 5 " + cli + " -h cache.shop -x set k && timeout 5 " + cli + " -h cache.shop strlen k"},
+			client: []string{sh, "-c", "head -c 1000000 /dev/zero | tr '\\0' x | timeout 30 " + cli + " -h cache.shop -x set k && timeout 30 " + cli + " -h cache.shop strlen k"},
 			want:   "OK\n1000000",
 		}, {
 			name: "db", service: "10.96.0.12:5432", port: 5432, unprivileged: true,
@@ -62,7 +62,7 @@ func programs(t *testing.T, dir string) []program {
 			name: "mail", service: "10.96.0.13:25", port: 25,
 			server: []string{sh, "-c", "while :; do printf '220 mail.shop ready\\r\\n' | " + nc + " -N -l 0.0.0.0 25; done"},
 			// Between two calls nobody listens for a moment.
-			client: []string{sh, "-c", "for i in 1 2 3 4 5; do " + nc + " -w 5 mail.shop.svc.cluster.local 25 | grep . && exit; sleep 0.1; done; exit 1"},
+			client: []string{sh, "-c", "for i in $(seq 100); do " + nc + " -w 30 mail.shop.svc.cluster.local 25 | grep . && exit; sleep 0.1; done; exit 1"},
 			want:   "220 mail.shop ready",
 		},
 	}
@@ -134,6 +134,11 @@ func (p program) serve(t *testing.T, pod *PodNamespace) {
 		return
 	}
 	out := newPrinted(t)
+	defer func() {
+		if t.Failed() {
+			t.Logf("%s says\n%s", p.name, out)
+		}
+	}()
 	cmd := exec.Command(p.server[0], p.server[1:]...)
 	cmd.Stdout, cmd.Stderr = out.file, out.file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -143,28 +148,23 @@ func (p program) serve(t *testing.T, pod *PodNamespace) {
 	}
 	started(t, pod.Start, cmd)
 	t.Cleanup(func() { endGroup(cmd) })
-	for range 100 {
-		if p.ready == nil {
-			time.Sleep(200 * time.Millisecond) // one connection is all that it takes
-			return
-		}
+	if p.ready == nil {
+		return // a connection is all that it takes at a time; the client tries again
+	}
+	eventually(t, p.name+" serves", func() bool {
 		probe := exec.Command(p.ready[0], p.ready[1:]...)
 		if err := pod.Start(probe); err != nil {
 			t.Fatal(err)
 		}
-		if probe.Wait() == nil {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatalf("%s does not serve within 10 s: %s", p.name, out.String())
+		return probe.Wait() == nil
+	})
 }
 
 // endGroup asks first: a PostgreSQL that is killed leaves shared memory behind.
 func endGroup(cmd *exec.Cmd) {
 	group := -cmd.Process.Pid
 	syscall.Kill(group, syscall.SIGINT)
-	late := time.AfterFunc(3*time.Second, func() { syscall.Kill(group, syscall.SIGKILL) })
+	late := time.AfterFunc(30*time.Second, func() { syscall.Kill(group, syscall.SIGKILL) })
 	cmd.Wait()
 	late.Stop()
 	syscall.Kill(group, syscall.SIGKILL)

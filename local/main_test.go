@@ -64,6 +64,8 @@ func engineMain(config string) int {
 // fakeSidecar is a sidecar that carries bytes: from inbound doors to the application, from the others to where their
 // original destination's name says in its environment of the test, the file "routes" in the folder above the pods.
 func fakeSidecar(file string) int {
+	wait := make(chan os.Signal, 1)
+	signal.Notify(wait, syscall.SIGTERM)
 	f, err := bootstrap.Read(file)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -119,8 +121,6 @@ func fakeSidecar(file string) int {
 	}
 	fmt.Println("sidecar of", f.Node.Pod)
 	go http.Serve(health, mux)
-	wait := make(chan os.Signal, 1)
-	signal.Notify(wait, syscall.SIGTERM)
 	<-wait
 	fmt.Println("sidecar drained")
 	return 0
@@ -158,8 +158,14 @@ func acceptAll(l net.Listener, to string) {
 	}
 }
 
+// daemon is a script that leaves a process behind, with a session and group of its own, and ends when its number is in the
+// file that is its argument.
+const daemon = `setsid sh -c 'echo $$ >"$0.new"; mv "$0.new" "$0"; exec sleep 1000' "$0" & while [ ! -e "$0" ]; do sleep 0.01; done`
+
 // fakeApp does what its arguments say, one after another.
 func fakeApp(args []string) int {
+	wait := make(chan os.Signal, 1)
+	signal.Notify(wait, syscall.SIGTERM)
 	for _, a := range args {
 		verb, arg, _ := strings.Cut(a, ":")
 		switch verb {
@@ -197,20 +203,19 @@ func fakeApp(args []string) int {
 			var code int
 			fmt.Sscan(arg, &code)
 			return code
-		case "daemon": // a child with a session and group of its own, whose parent ends
-			cmd := exec.Command("/bin/sh", "-c", "setsid sleep 1000 & exit 0")
-			cmd.Run()
+		case "daemon": // with its number in a file
+			if err := exec.Command("sh", "-c", daemon, os.ExpandEnv(arg)).Run(); err != nil {
+				fmt.Println(err)
+				return 1
+			}
 		case "stubborn":
 			signal.Ignore(syscall.SIGTERM)
-			time.Sleep(time.Minute)
 		case "fill":
 			for range 3 {
 				os.Stdout.Write([]byte(strings.Repeat("x", 4<<20) + "\n"))
 			}
 		}
 	}
-	wait := make(chan os.Signal, 1)
-	signal.Notify(wait, syscall.SIGTERM)
 	<-wait
 	fmt.Println("application ended")
 	return 0
@@ -273,7 +278,7 @@ func newMesh(t *testing.T, change ...func(*StartOptions)) *Client {
 			b, _ := os.ReadFile(c.paths.EngineLog())
 			t.Logf("engine.log:\n%s", b)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := c.Stop(ctx); err != nil && !strings.Contains(err.Error(), "does not run") {
 			t.Error(err)
@@ -374,7 +379,7 @@ func sigkill(t *testing.T, pid int) {
 
 func get(t *testing.T, url string) string {
 	t.Helper()
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	resp, err := c.Get(url)
 	if err != nil {
 		t.Fatal(err)

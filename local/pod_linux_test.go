@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/meshtest"
 )
@@ -46,14 +48,14 @@ func TestPhases(t *testing.T) {
 		"init succeeds":  {"initContainers: [{name: first, command: [oarlock, demo-app, 'exit:0']}]\ncontainers: [{name: app, command: [oarlock, demo-app]}]", mesh.PhaseRunning, true, ""},
 		"exec probe":     {"containers: [{name: app, command: [oarlock, demo-app], readinessProbe: {exec: {command: [sh, -c, 'test -n \"$BIND_ADDR\"']}}}]", mesh.PhaseRunning, true, ""},
 		"not ready":      {"containers: [{name: app, command: [oarlock, demo-app], readinessProbe: {tcpSocket: {port: 9}, periodSeconds: 1}}]", mesh.PhaseRunning, false, "container \"app\""},
-		"liveness fails": {"containers: [{name: app, command: [oarlock, demo-app], livenessProbe: {exec: {command: ['false']}, periodSeconds: 1, failureThreshold: 1}}]", mesh.PhaseRunning, true, "liveness probe of container \"app\" failed"},
+		"liveness fails": {"containers: [{name: app, command: [oarlock, demo-app], livenessProbe: {exec: {command: [sh, -c, '! mkdir ONCE']}, periodSeconds: 1, timeoutSeconds: 30, failureThreshold: 1}}]", mesh.PhaseRunning, true, "liveness probe of container \"app\" failed"},
 		"startup":        {"containers: [{name: app, command: [oarlock, demo-app, 'http:8080'], startupProbe: {httpGet: {port: 8080}}, readinessProbe: {httpGet: {port: 8080}}}]", mesh.PhaseRunning, true, ""},
 	}
 	c := newMesh(t)
 	for name, tc := range cases {
 		for _, injected := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, " ", injected), func(t *testing.T) {
-				apply(t, c, onePod(tc.spec, injected))
+				apply(t, c, onePod(strings.ReplaceAll(tc.spec, "ONCE", filepath.Join(t.TempDir(), "once")), injected))
 				await(t, c, "it is "+string(tc.phase)+" "+tc.reason, func(r *mesh.Running) bool {
 					if len(r.Pods) != 1 {
 						return false
@@ -68,13 +70,18 @@ func TestPhases(t *testing.T) {
 
 // TestStopOrder: the application ends before its sidecar, which drains; what ignores SIGTERM is killed when its grace is over.
 func TestStopOrder(t *testing.T) {
+	const grace = 5 * time.Second
 	c := newMesh(t)
-	apply(t, c, onePod("terminationGracePeriodSeconds: 1\ncontainers: [{name: app, command: [oarlock, demo-app]}, {name: deaf, command: [oarlock, demo-app, stubborn]}]", true))
+	apply(t, c, onePod(`terminationGracePeriodSeconds: 5
+containers:
+- {name: app, command: [oarlock, demo-app, 'http:8080'], readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1, timeoutSeconds: 30}}
+- {name: deaf, command: [oarlock, demo-app, stubborn, 'http:8081'], readinessProbe: {httpGet: {path: /, port: 8081}, periodSeconds: 1, timeoutSeconds: 30}}`, true))
 	r := await(t, c, "it runs", allReady(1))
-	dir := c.paths.pod("a", "web")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	var logs []io.ReadCloser
 	for _, name := range []string{"app", mesh.SidecarContainer} {
-		log, err := c.Logs(t.Context(), r.Pods[0].Workload.Ref, name, true)
+		log, err := c.Logs(ctx, r.Pods[0].Workload.Ref, name, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,48 +98,33 @@ func TestStopOrder(t *testing.T) {
 			}
 		}
 		took := time.Since(begin)
-		if i == 1 && took < time.Second {
+		if i == 1 && took < grace {
 			t.Errorf("the sidecar ended after %v, before the last container", took)
 		}
 		logs[i].Close()
 	}
-	for range 500 {
-		if _, err := os.Stat(dir); err != nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Error("its folder is left")
+	folderGone(t, c, r.Pods[0].Workload.Ref)
 }
 
 // TestDaemonsGoWithTheirPod: also those that left the process group.
 func TestDaemonsGoWithTheirPod(t *testing.T) {
+	meshtest.Require(t, "setsid", "util-linux")
 	c := newMesh(t)
-	apply(t, c, onePod("containers: [{name: app, command: [oarlock, demo-app, daemon]}]", false))
-	await(t, c, "it runs", allReady(1))
-	var config engineConfig
-	if err := readJSON(c.paths.config(), &config); err != nil {
-		t.Fatal(err)
-	}
-	mark := config.Mark + "/a/web"
-	for range 500 {
-		if len(withMark(podVariable, mark)) == 2 {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if n := len(withMark(podVariable, mark)); n != 2 {
-		t.Fatalf("%d processes, want the application and its daemon", n)
+	file := filepath.Join(t.TempDir(), "pid")
+	apply(t, c, onePod("containers: [{name: app, command: [oarlock, demo-app, 'daemon:"+file+"']}]", false))
+	eventually(t, "its daemon runs", func() bool {
+		_, err := os.Stat(file)
+		return err == nil
+	})
+	left := identify(numberIn(t, file))
+	if group, err := unix.Getpgid(left.PID); err != nil || group != left.PID {
+		t.Fatalf("the daemon %+v is in group %d, %v", left, group, err)
 	}
 	apply(t, c, "{apiVersion: v1, kind: Namespace, metadata: {name: a}}")
 	await(t, c, "it is gone", allReady(0))
-	for range 500 {
-		if len(withMark(podVariable, mark)) == 0 {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if !waitGone(left, 30*time.Second) {
+		t.Error("the daemon is left")
 	}
-	t.Error("the daemon is left")
 }
 
 // TestFilesChangeInPlace: tokens, roots and volumes are replaced under a pod that runs.
@@ -242,7 +234,7 @@ func TestStopOfNothing(t *testing.T) {
 	dir := shortDir(t)
 	t.Setenv("XDG_STATE_HOME", dir+"/s")
 	t.Setenv("XDG_RUNTIME_DIR", dir+"/r")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if err := Stop(ctx, "none"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("stop: %v", err)

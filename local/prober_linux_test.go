@@ -111,7 +111,7 @@ func TestInsideProber(t *testing.T) {
 	}
 	defer l.Close()
 	from := func(ip netip.Addr) dialer {
-		d := &net.Dialer{Timeout: 3 * time.Second}
+		d := &net.Dialer{Timeout: 30 * time.Second}
 		if ip.IsValid() {
 			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
 		}

@@ -2,11 +2,11 @@ package local
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,11 +23,23 @@ func TestAdoptedAreReaped(t *testing.T) {
 	s := newSpawner()
 	defer s.close()
 	file := filepath.Join(t.TempDir(), "pid")
-	p, err := s.spawn(launch{argv: []string{"sh", "-c", `setsid sh -c 'echo $$ >"$0.new"; mv "$0.new" "$0"; exec sleep 0.2' "$0" & while [ ! -e "$0" ]; do sleep 0.01; done`, file}, env: os.Environ()})
+	p, err := s.spawn(launch{argv: []string{"sh", "-c", daemon, file}, env: os.Environ()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-p.done
+	pid := numberIn(t, file)
+	eventually(t, "it is ours", func() bool {
+		f := statFields(pid)
+		return len(f) > 1 && f[1] == strconv.Itoa(os.Getpid())
+	})
+	sigkill(t, pid)
+	eventually(t, "it is reaped", func() bool { return len(statFields(pid)) == 0 })
+}
+
+// numberIn gives the process whose number is in a file.
+func numberIn(t *testing.T, file string) int {
+	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -36,18 +48,20 @@ func TestAdoptedAreReaped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	adopted := false
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		f := statFields(pid)
-		if len(f) < 2 {
-			break
+	return pid
+}
+
+// TestMarkInExecve: a process is found at every moment of its life, also while it changes its program.
+func TestMarkInExecve(t *testing.T) {
+	const again = `exec sh -c "$0" "$0"`
+	long := strings.Repeat("x", 16<<10)
+	cmd := exec.Command("sh", "-c", again, again)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LONG=" + long, "MARK=here"}
+	started(t, (*exec.Cmd).Start, cmd)
+	for look := range 3000 {
+		environ := "\x00" + string(environOf(cmd.Process.Pid))
+		if !strings.Contains(environ, "\x00MARK=here\x00") || !strings.Contains(environ, long) {
+			t.Fatalf("look %d sees %d bytes: %.200q", look, len(environ), environ)
 		}
-		adopted = adopted || f[1] == strconv.Itoa(os.Getpid())
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d is still there: %q", pid, f[:2])
-		}
-	}
-	if !adopted {
-		t.Errorf("process %d was never ours", pid)
 	}
 }

@@ -66,7 +66,7 @@ func TestTransparentMeshRuns(t *testing.T) {
 	self, _ := os.Executable()
 	for _, host := range []string{"cart.shop:8080", "cart.shop.svc.cluster.local:8080", "heads.shop:8080", "$CART_SHOP_SERVICE_HOST:8080"} {
 		// Endpoints reach the kernel a moment after a pod is ready.
-		script := "for i in 1 2 3 4 5; do " + self + " fetch http://" + host + "/x && exit; sleep 0.1; done; exit 1"
+		script := "for i in $(seq 100); do " + self + " fetch http://" + host + "/x && exit; sleep 0.1; done; exit 1"
 		if out, err := execOutput(t, c, old, script); err != nil || !strings.HasSuffix(out, " /x\n") {
 			t.Errorf("GET %s: %q, %v", host, out, err)
 		}
@@ -84,7 +84,7 @@ func TestTransparentMeshRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(3 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	fmt.Fprint(conn, "GET /z HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || resp.StatusCode != 200 {
@@ -112,11 +112,7 @@ func TestTransparentKilled(t *testing.T) {
 			c := newFabricMesh(t)
 			apply(t, c, fabricShop)
 			await(t, c, "all pods are ready", allReady(4))
-			time.Sleep(300 * time.Millisecond) // until it is written
-			rec := readRun(c.paths)
-			if len(rec.Children) < 8 {
-				t.Fatalf("%d children are recorded, want 8", len(rec.Children))
-			}
+			rec := recorded(t, c, 8)
 			pid := rec.Engine.PID
 			if which == "inner" {
 				pid = rec.Children[0].PID
@@ -125,7 +121,7 @@ func TestTransparentKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, id := range append(rec.Children, rec.Engine) {
-				if !waitGone(id, 5*time.Second) {
+				if !waitGone(id, 30*time.Second) {
 					t.Errorf("process %d is left", id.PID)
 				}
 			}
@@ -135,7 +131,7 @@ func TestTransparentKilled(t *testing.T) {
 
 // fetch is curl for tests: it prints the body.
 func fetch(url string) int {
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 3 * time.Second}
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	resp, err := c.Get(url)
 	if err != nil {
 		fmt.Println(err)
