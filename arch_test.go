@@ -64,7 +64,8 @@ const rules = `
 	envoyadmin:
 
 	# The control plane, and what runs on one machine.
-	xds:       mesh resolve
+	# What it sends as a log format is what accesslog writes and reads: one text.
+	xds:       mesh resolve accesslog
 	local:     mesh bootstrap
 	telemetry: metrics
 	web:       api mesh manifest resolve vet change plan migrate graph probe metrics accesslog

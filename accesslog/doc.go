@@ -5,7 +5,7 @@
 //
 //	entry, err := accesslog.NewReader(f).Read(text) // any known format; entry.Format says which it was
 //
-// A format is written with Envoy's command operators (%REQ(:METHOD)%), as in Istio's meshConfig.accessLogFormat; operators.go
+// A format is written with Envoy's command operators (%REQ(:METHOD)%), as in Istio's meshConfig.accessLogFormat; operator.go
 // has the list. One that is not there is an error: a column that is silently empty helps nobody.
 //
 // # Escapes

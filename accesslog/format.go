@@ -10,6 +10,7 @@ import (
 // Format writes records as lines and reads them back. It is immutable, so any number of goroutines may use one.
 type Format struct {
 	name   string
+	source string
 	parts  []part    // of a text format
 	object []*member // of a JSON format; nil for text
 	typed  bool      // JSON: numbers are numbers, and what is absent is null
@@ -28,6 +29,9 @@ type part struct {
 
 // Name is what the format is called: a name of those in istio.go, or "custom".
 func (f *Format) Name() string { return f.name }
+
+// Source is the format as it is written in a configuration: what ParseText, with a line feed at its end, or ParseJSON reads.
+func (f *Format) Source() string { return f.source }
 
 // JSON says whether lines are JSON objects.
 func (f *Format) JSON() bool { return f.object != nil }
@@ -78,14 +82,15 @@ func (f *Format) operators(visit func(*operator)) {
 // ParseText reads a format of text: command operators between literal text, with %% for a percent sign. A line feed at its
 // end is added where it is missing. The error names an operator that is not known.
 func ParseText(s string) (*Format, error) {
-	parts, err := parseParts(strings.TrimSuffix(s, "\n"))
+	line := strings.TrimSuffix(s, "\n")
+	parts, err := parseParts(line)
 	if err != nil {
 		return nil, fmt.Errorf("parse access log format: %w", err)
 	}
 	if len(parts) == 0 {
 		return nil, errors.New("parse access log format: it is empty")
 	}
-	f := &Format{name: "custom", parts: parts}
+	f := &Format{name: "custom", source: line + "\n", parts: parts}
 	f.reads = readable(parts)
 	return f, nil
 }

@@ -54,7 +54,7 @@ func ParseJSON(s string) (*Format, error) {
 	if len(object) == 0 {
 		return nil, errors.New("parse access log format: it is empty")
 	}
-	f := &Format{name: "custom", object: object, typed: true}
+	f := &Format{name: "custom", source: s, object: object, typed: true}
 	f.reads = readableObject(object)
 	return f, nil
 }

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -10,74 +11,19 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/oarlock/oarlock/accesslog"
 	"github.com/oarlock/oarlock/mesh"
 )
 
-// Istio's default lines, in Envoy's substitution strings.
-const (
-	logRequest = `[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% `
-	logMixer   = `"%DYNAMIC_METADATA(istio.mixer:status)%" "%UPSTREAM_TRANSPORT_FAILURE_REASON%" `
-	logDetails = `%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" `
-	logSizes   = `%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" ` +
-		`"%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" `
-	logEnds  = ` %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME%`
-	logRoute = ` %ROUTE_NAME%`
-
-	textLegacy  = logRequest + logMixer + logSizes + `%UPSTREAM_CLUSTER%` + logEnds
-	textCurrent = logRequest + logDetails + logSizes + `%UPSTREAM_CLUSTER_RAW%` + logEnds + logRoute
-)
-
-// defaultText is the line of a mesh that names no format.
-func defaultText(d mesh.Dialect) string {
+// defaultFormats are Istio's, in text and in JSON, of a mesh that names none.
+func defaultFormats(d mesh.Dialect) (text, object *accesslog.Format) {
 	switch {
 	case !d.Legacy():
-		return textCurrent + "\n"
+		return accesslog.IstioCurrent(), accesslog.IstioCurrentJSON()
 	case d == mesh.Dialect14:
-		return textLegacy + logRoute + "\n"
+		return accesslog.Istio14(), accesslog.Istio14JSON()
 	}
-	return textLegacy + "\n"
-}
-
-// defaultJSON is the same as an object.
-func defaultJSON(d mesh.Dialect) *structpb.Struct {
-	m := map[string]string{
-		"authority":                         "%REQ(:AUTHORITY)%",
-		"bytes_received":                    "%BYTES_RECEIVED%",
-		"bytes_sent":                        "%BYTES_SENT%",
-		"downstream_local_address":          "%DOWNSTREAM_LOCAL_ADDRESS%",
-		"downstream_remote_address":         "%DOWNSTREAM_REMOTE_ADDRESS%",
-		"duration":                          "%DURATION%",
-		"method":                            "%REQ(:METHOD)%",
-		"path":                              "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-		"protocol":                          "%PROTOCOL%",
-		"request_id":                        "%REQ(X-REQUEST-ID)%",
-		"requested_server_name":             "%REQUESTED_SERVER_NAME%",
-		"response_code":                     "%RESPONSE_CODE%",
-		"response_flags":                    "%RESPONSE_FLAGS%",
-		"start_time":                        "%START_TIME%",
-		"upstream_cluster":                  "%UPSTREAM_CLUSTER_RAW%",
-		"upstream_host":                     "%UPSTREAM_HOST%",
-		"upstream_local_address":            "%UPSTREAM_LOCAL_ADDRESS%",
-		"upstream_service_time":             "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
-		"upstream_transport_failure_reason": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
-		"user_agent":                        "%REQ(USER-AGENT)%",
-		"x_forwarded_for":                   "%REQ(X-FORWARDED-FOR)%",
-	}
-	if d.Legacy() {
-		m["upstream_cluster"] = "%UPSTREAM_CLUSTER%"
-		m["istio_policy_status"] = "%DYNAMIC_METADATA(istio.mixer:status)%"
-	} else {
-		m["connection_termination_details"] = "%CONNECTION_TERMINATION_DETAILS%"
-		m["response_code_details"] = "%RESPONSE_CODE_DETAILS%"
-	}
-	if !d.Legacy() || d == mesh.Dialect14 {
-		m["route_name"] = "%ROUTE_NAME%"
-	}
-	out := map[string]*structpb.Value{}
-	for k, v := range m {
-		out[k] = structpb.NewStringValue(v)
-	}
-	return fields(out)
+	return accesslog.Istio11(), accesslog.Istio11JSON()
 }
 
 // accessLog is what MeshConfig says of access logs; nil where they are off. /dev/null is off too: nobody could read it.
@@ -107,21 +53,24 @@ func (t *Translator) listenerLog() []*accesslogv3.AccessLog {
 
 // logFormat takes a format of the mesh where it has one. JSON that is no object counts as none, as in Istio.
 func logFormat(cfg *mesh.Config, d mesh.Dialect) *corev3.SubstitutionFormatString {
+	text, object := defaultFormats(d)
 	if strings.EqualFold(cfg.AccessLogEncoding, "JSON") {
-		s := &structpb.Struct{}
-		if cfg.AccessLogFormat == "" || !json.Valid([]byte(cfg.AccessLogFormat)) || s.UnmarshalJSON([]byte(cfg.AccessLogFormat)) != nil {
-			s = defaultJSON(d)
+		s, ok := logObject(cfg.AccessLogFormat)
+		if !ok {
+			s, _ = logObject(object.Source())
 		}
 		return &corev3.SubstitutionFormatString{
 			Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: s}, JsonFormatOptions: &corev3.JsonFormatOptions{}}
 	}
-	text := cfg.AccessLogFormat
-	switch {
-	case text == "":
-		text = defaultText(d)
-	case !strings.HasSuffix(text, "\n"):
-		text += "\n"
+	line := cmp.Or(cfg.AccessLogFormat, text.Source())
+	if !strings.HasSuffix(line, "\n") {
+		line += "\n"
 	}
 	return &corev3.SubstitutionFormatString{Format: &corev3.SubstitutionFormatString_TextFormatSource{
-		TextFormatSource: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: text}}}}
+		TextFormatSource: &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: line}}}}
+}
+
+func logObject(format string) (s *structpb.Struct, ok bool) {
+	s = &structpb.Struct{}
+	return s, json.Valid([]byte(format)) && s.UnmarshalJSON([]byte(format)) == nil
 }
