@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -89,20 +90,23 @@ func TestAPIOfRunningMesh(t *testing.T) {
 func (m *liveMesh) lookInto(c *api.Client, edge *api.Edge) {
 	t := m.t
 	t.Helper()
-	d, err := c.Edge(t.Context(), edge.ID, 0)
-	if err != nil || len(d.Log) == 0 || d.Log[0].Path == "" || len(d.Certificates) < 2 || d.Certificates[0].State != "ok" || d.Explanation == nil ||
-		d.Explanation.Sync == nil || d.Explanation.Sync.InForce != d.Explanation.Sync.Total || d.Trend == nil {
-		t.Errorf("edge: %+v %v", d, err)
-	}
-	node, err := c.Node(t.Context(), edge.To, 0)
-	if err != nil || len(node.Ports) == 0 || node.Ports[0].Server != "DISABLE" || len(node.Pods) == 0 {
-		t.Errorf("node: %+v %v", node, err)
-	}
+	// Whom it asks for these has little time to answer.
+	m.eventually("all of an edge", func() (string, bool) {
+		d, err := c.Edge(t.Context(), edge.ID, 0)
+		return fmt.Sprintf("%+v %v", d, err), err == nil && len(d.Log) > 0 && d.Log[0].Path != "" && len(d.Certificates) >= 2 && d.Certificates[0].State == "ok" &&
+			d.Explanation != nil && d.Explanation.Sync != nil && d.Explanation.Sync.InForce == d.Explanation.Sync.Total && d.Trend != nil
+	})
+	var node *api.NodeDetails
+	m.eventually("all of a node", func() (text string, ok bool) {
+		var err error
+		node, err = c.Node(t.Context(), edge.To, 0)
+		return fmt.Sprintf("%+v %v", node, err), err == nil && len(node.Ports) > 0 && node.Ports[0].Server == "DISABLE" && len(node.Pods) > 0
+	})
 	front := m.pod("backyards-demo", "frontpage")
-	a, err := c.Probe(t.Context(), api.Probe{To: "backyards-demo/bookings:8080", From: "backyards-demo/" + front.Name})
-	if err != nil || a.Proven.Mode != "DISABLE" || !strings.HasPrefix(a.Proven.From, "workload/backyards-demo/frontpage") {
-		t.Errorf("probe: %+v %v", a, err)
-	}
+	m.eventually("a probe proves it", func() (string, bool) {
+		a, err := c.Probe(t.Context(), api.Probe{To: "backyards-demo/bookings:8080", From: "backyards-demo/" + front.Name})
+		return fmt.Sprintf("%+v %v", a, err), err == nil && a.Proven.Mode == "DISABLE" && strings.HasPrefix(a.Proven.From, "workload/backyards-demo/frontpage")
+	})
 	proxy, err := c.Proxy(t.Context(), "backyards-demo", front.Name)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +117,7 @@ func (m *liveMesh) lookInto(c *api.Client, edge *api.Edge) {
 		t.Errorf("config_dump of %d bytes: %v", len(dump), err)
 	}
 	enough := errors.New("enough")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	err = c.Tap(ctx, api.TapQuery{Edge: edge.ID}, func(l *api.LogLine) error {
 		if l.To != edge.To && !slices.Contains(node.Node.Endpoints, l.To) {

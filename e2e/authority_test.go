@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"io/fs"
 	"math/big"
 	"os"
@@ -136,17 +137,19 @@ func keptSecret(t *testing.T, dir string) {
 	}
 	keys := 0
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
+		var text []byte
+		if err == nil && d.Type().IsRegular() {
+			text, err = os.ReadFile(path)
 		}
-		text, err := os.ReadFile(path)
-		if err != nil || !strings.Contains(string(text), "PRIVATE KEY") {
-			return err
+		if strings.Contains(string(text), "PRIVATE KEY") {
+			keys++
+			var info fs.FileInfo
+			if info, err = d.Info(); err == nil && info.Mode().Perm() != 0o600 {
+				t.Errorf("%s has mode %v", path, info.Mode())
+			}
 		}
-		keys++
-		info, err := d.Info()
-		if err == nil && info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has mode %v", path, info.Mode())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a mesh that runs replaces files
 		}
 		return err
 	})

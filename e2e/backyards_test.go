@@ -67,9 +67,7 @@ func TestModesAgainstCallers(t *testing.T) {
 				if got := code == 0 && strings.HasSuffix(answer, "200"); got != c.outside {
 					t.Errorf("%s: a caller outside: %s, %d; gets in = %v, want %v", c.mode, answer, code, got, c.outside)
 				}
-				if p := m.probe("bookings.backyards-demo:8080"); p.Mode != c.mode {
-					t.Errorf("probe: mode %q, want %s", p.Mode, c.mode)
-				}
+				m.proves(c.mode, "bookings.backyards-demo:8080")
 			}
 		})
 	}

@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,6 +52,11 @@ func (b bookinfo) run(t *testing.T) {
 		for _, service := range edges {
 			if n := m.served(service, "200", ""); n == 0 {
 				return service + " has answered nothing", false
+			}
+		}
+		for _, g := range m.generators() {
+			if n := m.answered(g, "200"); n == 0 {
+				return "productpage has not answered the caller in " + g.Namespace, false
 			}
 		}
 		return "", true
@@ -167,13 +170,13 @@ func (m *liveMesh) refusal(generator api.Pod) {
 // mended waits until every request of everybody succeeds over mutual TLS.
 func (b bookinfo) mended(m *liveMesh, edges []string) {
 	m.t.Helper()
+	m.synced()
 	for _, g := range m.generators() {
 		m.eventually("requests of the caller in "+g.Namespace+" succeed", func() (string, bool) {
 			out, _ := m.curl(g, "-i", "http://productpage.bookinfo:9080/")
 			return out, strings.Contains(out, "HTTP/1.1 200")
 		})
 	}
-	m.synced()
 	before := map[string]float64{}
 	for _, service := range edges {
 		before[service] = m.served(service, "200", "mutual_tls")
@@ -235,9 +238,7 @@ spec:
     tls:
       mode: ISTIO_MUTUAL
 `
-	if err := os.WriteFile(filepath.Join(m.dir, "everything.yaml"), []byte(rule), 0o644); err != nil {
-		m.t.Fatal(err)
-	}
+	m.write("everything.yaml", rule)
 }
 
 // served counts what the sidecars of a service's pods answered, by the code and (unless "") the security of the connection.

@@ -47,7 +47,7 @@ var wide, narrow = screen{width: 1280, height: 800}, screen{width: 390, height: 
 func newBrowser(t testing.TB, s screen) *browser {
 	t.Helper()
 	meshtest.Require(t, "chromium", "chromium")
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.WSURLReadTimeout(patience),
 		chromedp.ExecPath("/usr/bin/chromium"), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(int(s.width), int(s.height)),
 		chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en"))
 	if os.Getuid() == 0 {
@@ -112,7 +112,7 @@ func screens() []screen {
 // call sends one command of the DevTools protocol.
 func call[P, R any](b *browser, command cdp.Command[P, R], params P) R {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	out, err := chromedp.Call(ctx, command, params)
 	if err != nil {
@@ -165,7 +165,7 @@ func (b *browser) judge() {
 // do runs actions, within a time.
 func (b *browser) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.t.Fatalf("%s: %v", what, err)
@@ -181,7 +181,7 @@ func (b *browser) open(url string) {
 // eval gives the value of an expression of the page.
 func eval[T any](b *browser, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	out, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -196,26 +196,22 @@ func (b *browser) text() string {
 	return eval[string](b, "document.body.innerText")
 }
 
-// until waits for an expression of the page to be true.
-func (b *browser) until(what, expression string, within time.Duration) time.Duration {
+// until waits for an expression of the page to be true. One that fails, since what it looks at is not there, is not true yet.
+func (b *browser) until(what, expression string) {
 	b.t.Helper()
-	begin := time.Now()
-	for {
-		if eval[bool](b, "!!("+expression+")") {
-			return time.Since(begin)
-		}
-		if time.Since(begin) > within {
+	expression = "(() => { try { return !!(" + expression + "); } catch { return false; } })()"
+	for end := time.Now().Add(patience); !eval[bool](b, expression); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
 			b.shot("failed")
-			b.t.Fatalf("wait %s for %s: it does not come\n%s", within, what, b.text())
+			b.t.Fatalf("wait %s for %s: it does not come\n%s", patience, what, b.text())
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 }
 
 // see waits for a text on the page.
-func (b *browser) see(text string, within time.Duration) {
+func (b *browser) see(text string) {
 	b.t.Helper()
-	b.until("the text "+text, "document.body.innerText.includes("+quoted(text)+")", within)
+	b.until("the text "+text, "document.body.innerText.includes("+quoted(text)+")")
 }
 
 func quoted(s string) string {
@@ -227,9 +223,9 @@ func quoted(s string) string {
 // when it has come to rest, and nothing lies over it.
 func (b *browser) press(selector, words string) {
 	b.t.Helper()
-	b.until(fmt.Sprintf("%s with %q", selector, words), found(selector, words), 10*time.Second)
+	b.until(fmt.Sprintf("%s with %q", selector, words), found(selector, words))
 	var at []float64
-	for end := time.Now().Add(10 * time.Second); len(at) == 0; {
+	for end := time.Now().Add(patience); len(at) == 0; {
 		at = eval[[]float64](b, `(async () => { const e = `+found(selector, words)+`; if (!e) return []; e.scrollIntoView({block: "center", inline: "nearest"});
 			const place = () => { const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; };
 			const frame = () => new Promise(f => setTimeout(f, 40));
@@ -259,7 +255,7 @@ func (b *browser) shot(name string) {
 	if dir == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {

@@ -86,9 +86,10 @@ func TestPrometheus(t *testing.T) {
 		}
 		return "", true
 	})
-	if got := query(`count(histogram_quantile(0.9, rate(istio_request_duration_milliseconds_bucket[10s])) > 0)`); len(got) == 0 {
-		t.Error("durations are no histogram")
-	}
+	m.eventually("durations are a histogram", func() (string, bool) {
+		got := query(`count(histogram_quantile(0.9, rate(istio_request_duration_milliseconds_bucket[10s])) > 0)`)
+		return fmt.Sprint(got), len(got) > 0
+	})
 }
 
 // What is not in the registry: passed through and counted, or refused and counted.

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/oarlock/oarlock/api"
 )
@@ -23,11 +22,7 @@ func TestDashboardOutside(t *testing.T) {
 		t.Run(c.policy, func(t *testing.T) {
 			s := outsideStage(t, c.policy, outside)
 			front := s.m.pod("backyards-demo", "frontpage")
-			for _, url := range []string{"http://known.example.org/", "http://" + outside.host + ":" + outside.port + "/"} {
-				for range 3 {
-					s.m.curl(front, "-o", "/dev/null", url)
-				}
-			}
+			s.m.calls(front, "-o", "/dev/null", "http://known.example.org/", "-o", "/dev/null", "http://"+outside.host+":"+outside.port+"/")
 			s.scene(t, "egress", func() { s.egress(c.node, c.lock) })
 			s.scene(t, "ingress", s.ingress)
 			if c.policy == "ALLOW_ANY" {
@@ -59,48 +54,48 @@ func outsideStage(t *testing.T, policy string, outside outsideServer) *stage {
 func (s *stage) egress(node, want string) {
 	b := s.b
 	b.to("Graph")
-	b.until("the declared host", sentence("known.example.org, egress"), 10*time.Second)
-	b.until("what calls it", sentence("frontpage-v1 to known.example.org port 80: "), 10*time.Second)
-	b.until("what is in no registry", sentence(node+", egress"), 10*time.Second)
-	b.until("who calls that", lock("frontpage-v1 to "+node, want), 10*time.Second)
+	b.until("the declared host", sentence("known.example.org, egress"))
+	b.until("what calls it", sentence("frontpage-v1 to known.example.org port 80: "))
+	b.until("what is in no registry", sentence(node+", egress"))
+	b.until("who calls that", lock("frontpage-v1 to "+node, want))
 	b.to("Table")
-	b.until("its row", rowLock("frontpage-v1 → "+node, want), 10*time.Second)
+	b.until("its row", rowLock("frontpage-v1 → "+node, want))
 	b.press("[aria-label='What the rows are'] label", "Services")
 	for _, name := range []string{node, "known.example.org"} {
-		b.until(name+" among the services", row(name)+`.includes("egress")`, 5*time.Second)
+		b.until(name+" among the services", row(name)+`.includes("egress")`)
 	}
 	b.press("[aria-label='What the rows are'] label", "Workloads")
-	b.until("with whom frontpage talks", `[...document.querySelectorAll("tbody tr")].some(e => e.innerText.includes("frontpage-v1") && e.innerHTML.includes("known.example.org (egress)"))`, 5*time.Second)
+	b.until("with whom frontpage talks", `[...document.querySelectorAll("tbody tr")].some(e => e.innerText.includes("frontpage-v1") && e.innerHTML.includes("known.example.org (egress)"))`)
 	b.press("[aria-label='What the rows are'] label", "Services")
 	b.press("table a", node)
-	b.see("outside of the mesh, called from it", 5*time.Second)
+	b.see("outside of the mesh, called from it")
 }
 
 // ingress: a gateway whose workload is elsewhere leads to what it serves, and nothing is known of the traffic.
 func (s *stage) ingress() {
 	b := s.b
 	b.open(s.address("graph"))
-	b.until("the gateway", sentence("public, ingress"), 10*time.Second)
-	b.until("what nobody called is unknown", lock("public to frontpage port 8080", "unknown"), 5*time.Second)
+	b.until("the gateway", sentence("public, ingress"))
+	b.until("what nobody called is unknown", lock("public to frontpage port 8080", "unknown"))
 	b.to("Table")
 	b.press("[aria-label='What the rows are'] label", "Services")
-	b.until("who calls frontpage", `[...document.querySelectorAll("tbody tr")].some(e => e.innerText.includes("frontpage") && e.innerHTML.includes("public (ingress)"))`, 5*time.Second)
+	b.until("who calls frontpage", `[...document.querySelectorAll("tbody tr")].some(e => e.innerText.includes("frontpage") && e.innerHTML.includes("public (ingress)"))`)
 }
 
 // silent stops a sidecar: all there is to know comes from the sidecars themselves, and what is missing is said.
 func (s *stage) silent(of api.Pod) {
 	b := s.b
 	b.to("Overview")
-	b.see("9 of 9 sidecars answered the last time", 10*time.Second)
+	b.see("9 of 9 sidecars answered the last time")
 	pid := s.m.sidecarPID(of)
 	s.m.kill("the sidecar", pid, syscall.SIGSTOP)
 	defer syscall.Kill(pid, syscall.SIGCONT)
 	b.to("Graph")
-	b.until("what is not known is said", `document.body.innerText.match(/No metrics from 1 sidecar: .*/)?.[0].includes(`+quoted(of.Name)+`)`, 15*time.Second)
+	b.until("what is not known is said", `document.body.innerText.match(/No metrics from 1 sidecar: .*/)?.[0].includes(`+quoted(of.Name)+`)`)
 	b.to("Table")
 	b.press("[aria-label='What the rows are'] label", "Workloads")
-	b.until("a warning in its row", `/\t[1-9]\d*$/.test(`+row("payments-v1")+`.trim())`, 10*time.Second)
+	b.until("a warning in its row", `/\t[1-9]\d*$/.test(`+row("payments-v1")+`.trim())`)
 	s.m.kill("the sidecar", pid, syscall.SIGCONT)
 	b.to("Graph")
-	b.until("all are heard again", `!document.body.innerText.includes("No metrics from")`, 15*time.Second)
+	b.until("all are heard again", `!document.body.innerText.includes("No metrics from")`)
 }

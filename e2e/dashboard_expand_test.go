@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"testing"
-	"time"
 )
 
 // inView is an expression: whether all nodes of the graph are on the screen, and take a good part of it.
@@ -28,42 +27,42 @@ func TestDashboardFitsWhatOpens(t *testing.T) {
 	nodes := func(n int) string {
 		return fmt.Sprintf("document.querySelector('.graph-host')?.graph?.picture.nodes.length === %d", n)
 	}
-	b.until("the namespaces, all in view", nodes(largeNamespaces)+" && "+inView, 20*time.Second)
+	b.until("the namespaces, all in view", nodes(largeNamespaces)+" && "+inView)
 	b.press("button", "Expand all")
-	b.until("every node, all in view", nodes(largeNodes)+" && "+inView, 30*time.Second)
+	b.until("every node, all in view", nodes(largeNodes)+" && "+inView)
 	b.still()
 	b.press("button", "Collapse")
-	b.until("the namespaces again, all in view", nodes(largeNamespaces)+" && "+inView, 30*time.Second)
+	b.until("the namespaces again, all in view", nodes(largeNamespaces)+" && "+inView)
 
 	b.drawn(l.base + "/meshes/large/graph?expand=ns-03")
-	b.until("one namespace is open", nodes(largeNamespaces-1+2*largeApps)+" && "+inView, 30*time.Second)
+	b.until("one namespace is open", nodes(largeNamespaces-1+2*largeApps)+" && "+inView)
 
 	// A view that somebody has moved is left alone.
 	b.drawn(l.base + "/meshes/large/graph")
-	b.until("the namespaces", nodes(largeNamespaces), 30*time.Second)
+	b.until("the namespaces", nodes(largeNamespaces))
 	eval[bool](b, theGraph+".zoomBy(1.5), true")
 	byHand := eval[string](b, viewport)
 	b.press("button", "Expand all")
-	b.until("every node", nodes(largeNodes), 30*time.Second)
+	b.until("every node", nodes(largeNodes))
 	b.still()
 	if now := eval[string](b, viewport); now != byHand {
 		b.t.Errorf("the view was moved by hand to %s, and is at %s", byHand, now)
 	}
 	b.to("Table")
 	b.to("Graph")
-	b.until("the graph", "document.querySelector('.graph-host')?.graph?.picture.nodes.length > 0", 30*time.Second)
+	b.until("the graph", "document.querySelector('.graph-host')?.graph?.picture.nodes.length > 0")
 	if now := eval[string](b, viewport); now != byHand {
 		b.t.Errorf("the view was left at %s, and is found at %s", byHand, now)
 	}
 	b.press("button", "Fit the graph into the view")
-	b.until("all in view", inView, 10*time.Second)
+	b.until("all in view", inView)
 }
 
 // still waits for a new picture, and wants the view where it was.
 func (b *browser) still() {
 	b.t.Helper()
 	before := eval[string](b, "window.old = "+theGraph+".picture, "+viewport)
-	b.until("another picture", theGraph+".picture !== window.old", 30*time.Second)
+	b.until("another picture", theGraph+".picture !== window.old")
 	if after := eval[string](b, viewport); after != before {
 		b.t.Errorf("the view moved with a picture of the same mesh, from %s to %s", before, after)
 	}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A read-only dashboard shows all, offers nothing that changes something, says why where one is led there by an address, and
@@ -77,18 +76,18 @@ func (s *stage) offersNothing() {
 	}
 	b.look(wide)
 	b.open(s.address("security"))
-	b.see("This dashboard is read-only", 10*time.Second)
-	b.until("the modes are shown all the same", row("bookings")+".length > 0 && document.body.innerText.includes('DISABLE')", 10*time.Second)
+	b.see("This dashboard is read-only")
+	b.until("the modes are shown all the same", row("bookings")+".length > 0 && document.body.innerText.includes('DISABLE')")
 	b.press("header button", "Settings")
-	b.see("read only", 5*time.Second)
+	b.see("read only")
 }
 
 // typedAddresses are those that lead to what a read-only dashboard does not have.
 func (s *stage) typedAddresses() {
 	b := s.b
 	b.open(s.address("security", "file", filepath.Join(s.m.dir, "bookings.yaml"), "line", "3"))
-	b.see("the file is shown, and cannot be changed here", 10*time.Second)
-	b.until("the text", `document.querySelector(".cm-content")?.innerText.includes("kind: Service")`, 10*time.Second)
+	b.see("the file is shown, and cannot be changed here")
+	b.until("the text", `document.querySelector(".cm-content")?.innerText.includes("kind: Service")`)
 	eval[bool](b, `document.querySelector(".cm-content").focus(), true`)
 	b.keys("xyzzy")
 	if text := eval[string](b, `document.querySelector(".cm-content").innerText`); strings.Contains(text, "xyzzy") {
@@ -96,11 +95,11 @@ func (s *stage) typedAddresses() {
 	}
 	for _, template := range []string{"namespace", "draft"} {
 		b.open(s.address("security", "file", filepath.Join(s.m.dir, "new.yaml"), "new", template, "ns", "backyards-demo"))
-		b.see("Nothing can be written here", 10*time.Second)
-		b.see("This dashboard is read-only", 5*time.Second)
+		b.see("Nothing can be written here")
+		b.see("This dashboard is read-only")
 	}
 	b.press("main a", "All files")
-	b.until("the list", `location.search === "?tab=policies" && document.body.innerText.includes("mesh-policy.yaml")`, 10*time.Second)
+	b.until("the list", `location.search === "?tab=policies" && document.body.innerText.includes("mesh-policy.yaml")`)
 }
 
 // refuses sends what a page could, from the page.

@@ -38,7 +38,7 @@ func TestScreenshots(t *testing.T) {
 	m.do("mtls", "disable", "backyards-demo/catalog:8080", "--yes")
 	s := watch(t, m, wide)
 	s.b.open(s.address("graph"))
-	s.b.until("something is open, and something broken", lock("bookings-v1 to payments port 8080", "broken")+" && "+lock("frontpage-v1 to catalog port 8080", "open"), 20*time.Second)
+	s.b.until("something is open, and something broken", lock("bookings-v1 to payments port 8080", "broken")+" && "+lock("frontpage-v1 to catalog port 8080", "open"))
 	time.Sleep(30 * time.Second) // charts are empty in a mesh that has just begun
 	const broken = "edge:workload/backyards-demo/bookings-v1.Deployment>service/payments.backyards-demo.svc.cluster.local:8080"
 	for _, screen := range screens() {

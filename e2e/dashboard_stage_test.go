@@ -32,7 +32,7 @@ func watch(t *testing.T, m *liveMesh, s screen) *stage {
 	link := m.link()
 	base, _, _ := strings.Cut(link, "/#")
 	b.open(link)
-	b.until("the overview", `location.pathname === "/meshes/`+m.name+`/overview" && document.body.innerText.includes("Mode of the mesh")`, 15*time.Second)
+	b.until("the overview", `location.pathname === "/meshes/`+m.name+`/overview" && document.body.innerText.includes("Mode of the mesh")`)
 	return &stage{m: m, b: b, base: base}
 }
 
@@ -61,7 +61,7 @@ func (s *stage) address(view string, pairs ...string) string {
 func (b *browser) to(view string) {
 	b.t.Helper()
 	b.press("nav a", view)
-	b.until("the view "+view, `document.title.startsWith(`+quoted(view)+`) && !document.querySelector("main .loading")`, 15*time.Second)
+	b.until("the view "+view, `document.title.startsWith(`+quoted(view)+`) && !document.querySelector("main .loading")`)
 }
 
 // sentence is an expression: what the list of the graph says of a node or an edge, such as "web to api port 80"; "" for none.
@@ -87,15 +87,14 @@ func rowLock(words, want string) string {
 // fill replaces what a field holds, as somebody who types does.
 func (b *browser) fill(selector, text string) {
 	b.t.Helper()
-	b.until("the field "+selector, found(selector, ""), 10*time.Second)
-	for range 20 { // a page that is still busy may move the cursor in between
+	b.until("the field "+selector, found(selector, ""))
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // a page that is still busy may move the cursor in between
 		eval[bool](b, `(() => { const e = `+found(selector, "")+`; e.focus(); if (e.select) e.select(); else getSelection().selectAllChildren(e); return true; })()`)
 		b.do("press Backspace", chromedp.KeyEvent("\b"))
 		if eval[bool](b, `(() => { const e = `+found(selector, "")+`; return (e.value ?? e.innerText).trim() === ""; })()`) {
 			call(b, input.InsertText, input.InsertTextParams{Text: text})
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	b.t.Fatalf("fill %s: it does not become empty", selector)
 }
@@ -109,12 +108,12 @@ func (b *browser) keys(keys string) {
 // apply agrees to the change that the dialog shows, and waits until all sidecars have it: the time is when the page said so.
 func (s *stage) apply(sidecars int) time.Time {
 	s.b.t.Helper()
-	s.b.until("what the change does", `document.querySelector("dialog .impact, dialog [role=alert]")`, 15*time.Second)
+	s.b.until("what the change does", `document.querySelector("dialog .impact, dialog [role=alert]")`)
 	if eval[bool](s.b, found("dialog label", "I know that")+" !== null") {
 		s.b.press("dialog label", "I know that")
 	}
 	s.b.press("dialog button", "Apply")
-	s.b.see(fmt.Sprintf("enforced on %d of %d sidecars", sidecars, sidecars), 20*time.Second)
+	s.b.see(fmt.Sprintf("enforced on %d of %d sidecars", sidecars, sidecars))
 	return time.Now()
 }
 
@@ -122,7 +121,7 @@ func (s *stage) apply(sidecars int) time.Time {
 func (b *browser) closeDialog() {
 	b.t.Helper()
 	b.press("dialog button", "Close")
-	b.until("no dialog", `!document.querySelector("dialog[open]")`, 5*time.Second)
+	b.until("no dialog", `!document.querySelector("dialog[open]")`)
 }
 
 // read gives a file of the manifests.

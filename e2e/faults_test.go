@@ -74,14 +74,8 @@ func TestBrokenManifest(t *testing.T) {
 	m := up(t, "backyards-current")
 	m.synced()
 	before := m.status().Snapshot
-	file := filepath.Join(m.dir, "bookings.yaml")
-	good, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, append([]byte("apiVersion: v1\nkind: Service\nmetadata: {name: [\n---\n"), good...), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	good := m.read("bookings.yaml")
+	m.write("bookings.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: [\n---\n"+good)
 	m.eventually("the status tells of it", func() (string, bool) {
 		s := m.status()
 		text := s.Held
@@ -94,9 +88,7 @@ func TestBrokenManifest(t *testing.T) {
 	if out, _ := m.curl(front, "-i", "http://bookings.backyards-demo:8080/"); !strings.Contains(out, "HTTP/1.1 200") {
 		t.Errorf("traffic broke with the manifest:\n%s", out)
 	}
-	if err := os.WriteFile(file, good, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.write("bookings.yaml", good)
 	m.eventually("all is as before", func() (string, bool) {
 		s := m.status()
 		return s.Held + " " + s.Snapshot, s.Held == "" && s.Snapshot == before
@@ -121,9 +113,7 @@ spec:
       http:
         maxRequestsPerConnection: 1 # a handshake each: what is open goes on when a certificate expires
 `
-	if err := os.WriteFile(filepath.Join(m.dir, "rule.yaml"), []byte(rule), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.write("rule.yaml", rule)
 	m.synced()
 	front, bookings, plane := m.pod("backyards-demo", "frontpage"), m.pod("backyards-demo", "bookings"), m.status().PID
 	m.kill("the control plane", plane, syscall.SIGSTOP)
@@ -135,9 +125,8 @@ spec:
 		return fmt.Sprint(n), n > 0
 	})
 	m.kill("the control plane", plane, syscall.SIGCONT)
-	m.eventually("traffic is back", func() (string, bool) {
-		before := m.served("bookings", "200", "mutual_tls")
-		time.Sleep(time.Second)
+	before := m.served("bookings", "200", "mutual_tls")
+	m.within(2*time.Minute, "traffic is back", func() (string, bool) {
 		after := m.served("bookings", "200", "mutual_tls")
 		return fmt.Sprint(before, after), after > before
 	})

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,17 @@ type probed struct {
 	}
 }
 
+// proves waits until a probe gives a mode: an attempt has little time, and proves nothing where that runs out.
+func (m *liveMesh) proves(mode string, args ...string) probed {
+	m.t.Helper()
+	var p probed
+	m.eventually("probe "+strings.Join(args, " ")+" proves "+mode, func() (string, bool) {
+		p = m.probe(args...)
+		return fmt.Sprintf("%+v", p), p.Mode == mode
+	})
+	return p
+}
+
 func (m *liveMesh) probe(args ...string) probed {
 	m.t.Helper()
 	out, err := m.command(append([]string{"probe", "-o", "json"}, args...)...).Output()
@@ -40,13 +52,8 @@ func TestProbeModes(t *testing.T) {
 			m := up(t, example)
 			m.synced()
 			// foo is STRICT by its policy; a client in the mesh shows its certificate, one outside has none.
-			if p := m.probe("foo.bar:8000"); p.Mode != "STRICT" {
-				t.Errorf("probe from outside: %+v, want STRICT", p)
-			}
-			p := m.probe("foo.bar:8000", "--as", "somepod-123456-abcdef")
-			if p.Mode != "STRICT" {
-				t.Errorf("probe as somepod: mode %s, want STRICT", p.Mode)
-			}
+			m.proves("STRICT", "foo.bar:8000")
+			p := m.proves("STRICT", "foo.bar:8000", "--as", "somepod-123456-abcdef")
 			withCertificate, without := "", ""
 			for _, a := range p.Attempts {
 				switch {
@@ -59,13 +66,9 @@ func TestProbeModes(t *testing.T) {
 			if withCertificate == "" || withCertificate == without {
 				t.Errorf("attempts with a certificate %q, without %q: want both, and different", withCertificate, without)
 			}
-			if p := m.probe("baz.bar:8000", "--as", "somepod-123456-abcdef"); p.Mode != "PERMISSIVE" {
-				t.Errorf("probe of baz: %+v, want PERMISSIVE", p)
-			}
+			m.proves("PERMISSIVE", "baz.bar:8000", "--as", "somepod-123456-abcdef")
 			m.do("mtls", "disable", "bar/baz", "--yes")
-			if p := m.probe("baz.bar:8000", "--as", "somepod-123456-abcdef"); p.Mode != "DISABLE" {
-				t.Errorf("probe of baz: %+v, want DISABLE", p)
-			}
+			m.proves("DISABLE", "baz.bar:8000", "--as", "somepod-123456-abcdef")
 		})
 	}
 }
@@ -108,7 +111,7 @@ func TestOpensslAndCurl(t *testing.T) {
 		{"plaintext to PERMISSIVE", []string{"http://" + baz + "/"}, 0},
 		{"without a certificate to STRICT", []string{"-k", "https://" + foo + "/"}, -1},
 	} {
-		out, code := m.try(append([]string{"exec", "somepod-123456-abcdef", "-c", "istio-proxy", "--", curl, "-sS", "--max-time", "10"}, c.args...)...)
+		out, code := m.try(append([]string{"exec", "somepod-123456-abcdef", "-c", "istio-proxy", "--", curl, "-sS", "--max-time", "30"}, c.args...)...)
 		if c.want >= 0 && code != c.want || c.want < 0 && code == 0 {
 			t.Errorf("curl %s: exit status %d, want %d (-1: not 0)\n%s", c.what, code, c.want, out)
 		}

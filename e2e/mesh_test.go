@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -64,12 +65,16 @@ type liveMesh struct {
 	isDown bool
 }
 
-// copyExample copies an example's manifests, so that a test may change them.
+// copyExample copies an example's manifests, so that a test may change them. Those of an old Istio take a connection that
+// says nothing for 100 ms for plaintext: on a machine that does much else, a sidecar's hello may be that late.
 func copyExample(t testing.TB, name string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "examples", name))); err != nil {
 		t.Fatal(err)
+	}
+	if first := "    rootNamespace: istio-system\n"; !strings.HasSuffix(name, "-current") {
+		(&liveMesh{t: t, dir: dir}).edit("mesh.yaml", first, first+"    protocolDetectionTimeout: 30s\n")
 	}
 	return dir
 }
@@ -105,7 +110,7 @@ func upDir(t testing.TB, dir string, flags ...string) *liveMesh {
 	if err := os.MkdirAll(home+"/r", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	m.do(append([]string{"up", "-f", dir, "--name", m.name, "--detach", "--capture", captureMode()}, flags...)...)
+	m.do(append([]string{"up", "-f", dir, "--name", m.name, "--detach", "--timeout", "2m", "--capture", captureMode()}, flags...)...)
 	var engine struct{ Mark string }
 	m.state("engine.json", &engine)
 	var addresses struct{ Net int }
@@ -134,7 +139,7 @@ func captureMode() string {
 }
 
 func (m *liveMesh) command(args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	m.t.Cleanup(cancel)
 	c := exec.CommandContext(ctx, filepath.Join(programs.dir, "oarlock"), args...)
 	c.Env = m.env
@@ -198,7 +203,7 @@ func (m *liveMesh) pod(namespace, prefix string) api.Pod {
 }
 
 // patience is for a machine that does much else; how soon something comes is logged where it matters.
-const patience = 40 * time.Second
+const patience = time.Minute
 
 // eventually waits for something that a mesh comes to by itself, and shows the last text of ok where it does not.
 func (m *liveMesh) eventually(what string, ok func() (string, bool)) {
@@ -230,24 +235,34 @@ type sample struct {
 }
 
 // scrape reads the series of a pod's sidecar, by its admin socket: a transparent mesh has a network of its own. The value of
-// a histogram is its count.
+// a histogram is its count. One that gives no answer is asked again: what is counted is compared with what was.
 func (m *liveMesh) scrape(p api.Pod) []sample {
 	m.t.Helper()
+	socket := m.adminSocket(p)
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", m.adminSocket(p))
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
-	res, err := client.Get("http://sidecar/stats/prometheus")
-	if err != nil {
-		return nil
-	}
-	defer res.Body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(res.Body)
-	if err != nil {
-		m.t.Fatalf("scrape %s: %v", p.Name, err)
-	}
 	var out []sample
+	m.eventually("the sidecar of "+p.Name+" tells what it counts", func() (string, bool) {
+		res, err := client.Get("http://sidecar/stats/prometheus")
+		if err != nil {
+			return err.Error(), false
+		}
+		defer res.Body.Close()
+		out, err = samples(res.Body)
+		return fmt.Sprint(err), err == nil
+	})
+	return out
+}
+
+// samples reads series in Prometheus's text format.
+func samples(text io.Reader) (out []sample, err error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(text)
+	if err != nil {
+		return nil, err
+	}
 	for name, f := range families {
 		for _, series := range f.GetMetric() {
 			s := sample{name: name, labels: map[string]string{}}
@@ -267,7 +282,7 @@ func (m *liveMesh) scrape(p api.Pod) []sample {
 			out = append(out, s)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // adminSocket is where a pod's sidecar answers questions.
@@ -320,31 +335,37 @@ func (m *liveMesh) add(scene string) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(m.dir, filepath.Base(scene)), b, 0o644); err != nil {
+	m.write(filepath.Base(scene), string(b))
+}
+
+// write makes or replaces a file of the manifests, as an editor does: nobody reads half of it.
+func (m *liveMesh) write(file, text string) {
+	m.t.Helper()
+	whole := filepath.Join(m.t.TempDir(), "whole")
+	if err := errors.Join(os.WriteFile(whole, []byte(text), 0o644), os.Rename(whole, filepath.Join(m.dir, file))); err != nil {
 		m.t.Fatal(err)
 	}
 }
 
-// edit replaces a text in a file of the manifests, as an editor that saves would.
+// edit replaces a text in a file of the manifests.
 func (m *liveMesh) edit(file, from, to string) {
 	m.t.Helper()
-	path := filepath.Join(m.dir, file)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	if !bytes.Contains(b, []byte(from)) {
+	text := m.read(file)
+	if !strings.Contains(text, from) {
 		m.t.Fatalf("%s: no %q", file, from)
 	}
-	if err := os.WriteFile(path, bytes.Replace(b, []byte(from), []byte(to), 1), 0o644); err != nil {
-		m.t.Fatal(err)
-	}
+	m.write(file, strings.Replace(text, from, to, 1))
 }
 
-// synced waits until what the files say is in force everywhere.
+// synced waits until what the files say is in force everywhere. The control plane is asked to look at them first: it may not
+// yet have seen what was written last.
 func (m *liveMesh) synced() {
 	m.t.Helper()
+	plane := m.plane()
 	m.eventually("every sidecar in sync", func() (string, bool) {
+		if _, err := plane.Reload(m.t.Context(), api.Wrote{}); err != nil {
+			return err.Error(), false
+		}
 		s := m.status()
 		ready := !slices.ContainsFunc(s.Pods, func(p api.Pod) bool { return !p.Ready && p.Phase != "Succeeded" })
 		return fmt.Sprintf("%d of %d in force, held %q, pods %+v", s.Sync.InForce, s.Sync.Total, s.Held, s.Pods), s.Held == "" && s.Sync.InForce == s.Sync.Total && s.Sync.Total > 0 && ready
@@ -354,7 +375,22 @@ func (m *liveMesh) synced() {
 // curl runs curl in a pod and gives what it wrote on both outputs.
 func (m *liveMesh) curl(pod api.Pod, args ...string) (string, int) {
 	m.t.Helper()
-	return m.try(append([]string{"exec", pod.Name, "-n", pod.Namespace, "--", "curl", "-sS", "--max-time", "10"}, args...)...)
+	return m.try(append([]string{"exec", pod.Name, "-n", pod.Namespace, "--", "curl", "-sS", "--max-time", "30"}, args...)...)
+}
+
+// calls runs curl in a pod again and again until the test ends: what was seen once is soon too long ago to be shown.
+func (m *liveMesh) calls(pod api.Pod, args ...string) {
+	m.t.Helper()
+	c := exec.Command(filepath.Join(programs.dir, "oarlock"), append([]string{"exec", pod.Name, "-n", pod.Namespace, "--",
+		"sh", "-c", `while :; do curl -sS --max-time 30 "$@"; sleep 1; done`, "sh"}, args...)...)
+	c.Env = m.env
+	if err := c.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
 }
 
 // matches says whether a regular expression matches.
@@ -364,5 +400,5 @@ func matches(pattern, text string) bool { return regexp.MustCompile(pattern).Mat
 // It gives the status code, and curl's exit status.
 func (m *liveMesh) fromOutside(at api.Pod, url string) (string, int) {
 	m.t.Helper()
-	return m.try("exec", at.Name, "-n", at.Namespace, "-c", "istio-proxy", "--", "curl", "-sS", "--max-time", "5", "-o", "/dev/null", "-w", "%{http_code}", url)
+	return m.try("exec", at.Name, "-n", at.Namespace, "-c", "istio-proxy", "--", "curl", "-sS", "--max-time", "30", "-o", "/dev/null", "-w", "%{http_code}", url)
 }

@@ -3,10 +3,7 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -52,19 +49,12 @@ func TestFreshMesh(t *testing.T) {
 func TestUnreadyPodGetsNoTraffic(t *testing.T) {
 	m := up(t, "backyards-current")
 	m.synced()
-	path := filepath.Join(m.dir, "movies.yaml")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v3 := bytes.Index(text, []byte("name: movies-v3"))
-	if v3 < 0 || !bytes.Contains(text[v3:], []byte("path: /health")) {
+	text := m.read("movies.yaml")
+	v3 := strings.Index(text, "name: movies-v3")
+	if v3 < 0 || !strings.Contains(text[v3:], "path: /health") {
 		t.Fatal("movies.yaml has no v3 with a probe")
 	}
-	text = append(text[:v3:v3], bytes.Replace(text[v3:], []byte("path: /health"), []byte("path: /status/500"), 1)...)
-	if err := os.WriteFile(path, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.write("movies.yaml", text[:v3]+strings.Replace(text[v3:], "path: /health", "path: /status/500", 1))
 	m.eventually("movies-v3 is not ready", func() (string, bool) {
 		p := m.pod("backyards-demo", "movies-v3")
 		return fmt.Sprint(p), !p.Ready && strings.Contains(p.Reason, "status 500")
