@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/oarlock/oarlock/api"
@@ -234,10 +235,11 @@ func TestWithMesh(t *testing.T) {
 	}
 }
 
-func TestAge(t *testing.T) {
-	now := time.Now()
+func TestAge(t *testing.T) { synctest.Test(t, testAge) } // where time stands still
+
+func testAge(t *testing.T) {
 	for want, ago := range map[string]time.Duration{"5s": 5 * time.Second, "3m5s": 185 * time.Second, "20m": 20 * time.Minute, "5h": 5 * time.Hour, "3d": 73 * time.Hour} {
-		if got := age(now.Add(-ago - 10*time.Millisecond)); got != want {
+		if got := age(time.Now().Add(-ago - 10*time.Millisecond)); got != want {
 			t.Errorf("%v: %s, want %s", ago, got, want)
 		}
 	}

@@ -58,7 +58,7 @@ func TestServedMeshHasItsOwnName(t *testing.T) {
 		go func() { done <- runServe(a, cmd, f) }()
 		client := api.NewClient(filepath.Join(dir, "state", apiSocket))
 		name := ""
-		for end := time.Now().Add(20 * time.Second); name == "" && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(longest); name == "" && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 			if s, err := client.Status(ctx); err == nil {
 				name = s.Mesh
 			}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"math/big"
@@ -17,7 +18,9 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -30,10 +33,42 @@ import (
 //
 //	mint NAME [SPIFFE-ID] [expired]   issues NAME.pem with NAME-key.pem; the authority is root.pem, made when first needed
 //	serve KIND VARIABLE               starts a server on loopback and puts HOST:PORT into the variable
+//	probe STATUS ARGUMENT...          runs oarlock probe, and again where an attempt may have run out of time
+//	until COMMAND                     runs a command of the shell until it succeeds
 //
 // The kinds are http, tls, strict, permissive, permissive-tcp, banner, silent and openssl; those of TLS use server.pem.
 func serverCommands() map[string]func(*testscript.TestScript, bool, []string) {
-	return map[string]func(*testscript.TestScript, bool, []string){"mint": mint, "serve": serve}
+	return map[string]func(*testscript.TestScript, bool, []string){"mint": mint, "serve": serve, "probe": probeSteadily, "until": until}
+}
+
+// longest is how long a test waits for something: it is for a machine that does much else.
+const longest = time.Minute
+
+// lateOutcome are the outcomes of an attempt to which the server had no time to answer.
+var lateOutcome = regexp.MustCompile(`(?m)^(plaintext|TLS|.*outcome"?:) .*\b(timeout|silent|answered)\b|^TLS .*\breset\b`)
+
+func probeSteadily(ts *testscript.TestScript, _ bool, args []string) {
+	status := 0
+	for end := time.Now().Add(longest); time.Now().Before(end); {
+		err := ts.Exec("oarlock", append([]string{"probe"}, args[1:]...)...)
+		exit := (*exec.ExitError)(nil)
+		if status = 0; errors.As(err, &exit) {
+			status = exit.ExitCode()
+		}
+		if args[0] == strconv.Itoa(status) && !lateOutcome.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("probe: exit status %d, want %s, and no attempt that is late", status, args[0])
+}
+
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(longest); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if ts.Exec("sh", "-c", args[0]) == nil {
+			return
+		}
+	}
+	ts.Fatalf("until: it does not come")
 }
 
 // mint issues a certificate.
@@ -216,24 +251,24 @@ func (c *closing) Close() error {
 
 // serveOpenSSL starts `openssl s_server`, which wants a client certificate.
 func serveOpenSSL(ts *testscript.TestScript, variable string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	address := l.Addr().String()
-	l.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "openssl", "s_server", "-accept", address, "-www", "-Verify", "1", "-verify_return_error",
+	cmd := exec.Command("openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-Verify", "1", "-verify_return_error",
 		"-cert", ts.MkAbs("server.pem"), "-key", ts.MkAbs("server-key.pem"), "-CAfile", ts.MkAbs("root.pem"))
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
 	ts.Check(cmd.Start())
+	said := bufio.NewScanner(out)
+	var rest sync.WaitGroup
 	ts.Defer(func() {
-		cancel()
+		cmd.Process.Kill()
+		rest.Wait()
 		cmd.Wait()
 	})
-	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", address); err == nil {
-			c.Close()
+	for said.Scan() {
+		if address, ok := strings.CutPrefix(said.Text(), "ACCEPT "); ok {
 			ts.Setenv(variable, address)
+			rest.Go(func() { io.Copy(io.Discard, out) })
 			return
 		}
 	}
-	ts.Fatalf("openssl s_server does not listen on %s", address)
+	ts.Fatalf("openssl s_server does not say where it listens")
 }
