@@ -28,16 +28,19 @@ func Require(t testing.TB, command, debianPackage string) string {
 // that calls it must not run in parallel with others.
 func NoLeaks(t testing.TB) {
 	t.Helper()
+	noLeaks(t, 30*time.Second)
+}
+
+func noLeaks(t testing.TB, bound time.Duration) {
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
-		for wait := time.Millisecond; runtime.NumGoroutine() > before; wait *= 2 {
-			if wait > time.Second {
+		for end := time.Now().Add(bound); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
 				stacks := make([]byte, 1<<20)
 				stacks = stacks[:runtime.Stack(stacks, true)]
 				t.Errorf("%d goroutines before the test, %d after:\n%s", before, runtime.NumGoroutine(), strings.TrimSpace(string(stacks)))
 				return
 			}
-			time.Sleep(wait)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package meshtest
 import (
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -35,27 +34,21 @@ type cleanups struct {
 func (c *cleanups) Cleanup(f func()) { c.do = append(c.do, f) }
 
 func TestNoLeaks(t *testing.T) {
-	for n := runtime.NumGoroutine(); ; { // those of tests before this one come to their end
-		time.Sleep(20 * time.Millisecond)
-		now := runtime.NumGoroutine()
-		if now == n {
-			break
-		}
-		n = now
-	}
 	c := &cleanups{}
+	noLeaks(c, time.Millisecond)
 	NoLeaks(c)
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { <-stop; close(stopped) }()
+	stop := make(chan struct{})
+	for range 20 { // more than tests before this one can have left to end by now
+		go func() { <-stop }()
+	}
 	c.do[0]()
 	if len(c.texts) != 1 || !strings.Contains(c.texts[0], "TestNoLeaks") {
-		t.Errorf("a goroutine that stays gives %.200q", fmt.Sprint(c.texts))
+		t.Errorf("goroutines that stay give %.200q", fmt.Sprint(c.texts))
 	}
 	close(stop)
-	<-stopped
 	c.texts = nil
-	c.do[0]()
+	c.do[1]()
 	if len(c.texts) != 0 {
-		t.Errorf("a goroutine that ended gives %q", c.texts)
+		t.Errorf("goroutines that end give %q", c.texts)
 	}
 }
