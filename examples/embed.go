@@ -30,7 +30,8 @@ func Names() []string {
 	return out
 }
 
-// Unpack writes the manifests of an example into a folder, which is made and must not hold any of them yet.
+// Unpack writes the manifests of an example into a folder, which is made and must not hold any of them yet. Folders and files
+// are for this user alone.
 func Unpack(name, dir string) error {
 	if !slices.Contains(Names(), name) {
 		return fmt.Errorf("unpack example %q: want one of %s", name, strings.Join(Names(), ", "))
@@ -41,7 +42,7 @@ func Unpack(name, dir string) error {
 		}
 		to := filepath.Join(dir, filepath.FromSlash(strings.TrimPrefix(p, name)))
 		if d.IsDir() {
-			return os.MkdirAll(to, 0o755)
+			return os.MkdirAll(to, 0o700)
 		}
 		if path.Ext(p) == ".md" {
 			return nil
@@ -59,7 +60,7 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -64,6 +65,9 @@ func openFolder(opt Options) (*folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("another process uses %s: %w", opt.Folder, err)
 	}
+	if err := makePrivate(opt.Folder); err != nil {
+		return nil, errors.Join(err, lock.Release())
+	}
 	f := &folder{path: opt.Folder, opt: opt, lock: lock, folds: newFolds()}
 	if err := f.open(); err != nil {
 		err = f.startOver("it could not be read: " + err.Error())
@@ -72,6 +76,20 @@ func openFolder(opt Options) (*folder, error) {
 		}
 	}
 	return f, nil
+}
+
+// makePrivate takes a folder, with all that a process of another umask has left in it, away from other users.
+func makePrivate(folder string) error {
+	return filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil || info.Mode().Perm()&0o077 == 0 {
+			return err
+		}
+		return os.Chmod(name, info.Mode().Perm()&0o700)
+	})
 }
 
 // open opens the database. The database repairs the end of its log by itself.

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -66,7 +67,18 @@ func TestFolderIsPrivateAndLocked(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// What was left there by a process with another umask becomes private too.
+	for _, name := range []string{filepath.Join(dir, "old"), filepath.Join(dir, "old", "wal")} {
+		if err := errors.Join(os.Mkdir(name, 0o755), os.Chmod(name, 0o755), os.WriteFile(filepath.Join(name, "0"), nil, 0o644), os.Chmod(dir, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	newStore(t, Options{Folder: dir})
+	for name, want := range map[string]os.FileMode{".": 0o700, "old": 0o700, "old/wal": 0o700, "old/wal/0": 0o600} {
+		if i, err := os.Stat(filepath.Join(dir, name)); err != nil || i.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", name, i.Mode(), err)
+		}
+	}
 }
 
 func TestClose(t *testing.T) {

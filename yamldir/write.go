@@ -119,6 +119,9 @@ func (w *writing) makeFolders(dir string) error {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
+		if above, err := os.Stat(filepath.Dir(dir)); err == nil { // a control plane's umask is that of its state
+			_ = os.Chmod(dir, above.Mode().Perm())
+		}
 		w.folders = append(w.folders, dir)
 	}
 	return nil

@@ -141,6 +141,7 @@ func runServe(a *app, cmd *cobra.Command, f *serveFlags) error {
 	if err != nil {
 		return unreadable(err, "")
 	}
+	local.PrivateFiles() // the store's library asks for what others may read
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
