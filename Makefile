@@ -14,14 +14,14 @@ demo: build ## a mesh runs: to play with at a terminal, else step by step; nothi
 	if [ -t 0 ] && [ -t 1 ]; then bin/oarlock demo backyards-current; else PATH="$(CURDIR)/bin:$$PATH" examples/demo.sh; fi
 
 test: ## every test of this module; whole meshes are among them, without root
-	go test -timeout 20m ./...
+	go test -timeout 30m ./...
 
 test-capture: build ## transparent capture: the kernel's part, then whole meshes; says so where this machine forbids it
 	go test -count=1 -run 'Fabric|Transparent|Programs|Outside' ./local
-	if go test -count=1 -v -run '^TestFabric$$' ./local | grep 'no transparent capture here'; then exit 0; fi; OARLOCK_E2E_BIN="$(CURDIR)/bin" OARLOCK_E2E_CAPTURE=transparent go test -count=1 -timeout 20m -skip "Dashboard|LargeMesh|ThousandsOfStreams" ./e2e
+	if go test -count=1 -v -run '^TestFabric$$' ./local | grep 'no transparent capture here'; then exit 0; fi; OARLOCK_E2E_BIN="$(CURDIR)/bin" OARLOCK_E2E_CAPTURE=transparent go test -count=1 -timeout 25m -skip "Dashboard|LargeMesh|ThousandsOfStreams" ./e2e
 
 race: ## the packages with goroutines, under the race detector
-	go test -race $(RACE)
+	go test -race -timeout 25m $(RACE)
 
 lint: ## formatting, vet, staticcheck
 	test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && $(STATICCHECK) ./...
@@ -36,7 +36,7 @@ cross: ## builds for other machines; meshes run on Linux, everything else runs o
 	for t in linux/arm64 darwin/arm64 windows/amd64; do echo $$t; CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} go build ./... || exit 1; done
 
 test-istio: ## random meshes against Istio's own code; a module of its own, slow to compile the first time
-	cd difftest && GOMEMLIMIT=6GiB CGO_ENABLED=0 go test -trimpath -vet=off -timeout 30m ./...
+	cd difftest && GOMEMLIMIT=6GiB CGO_ENABLED=0 go test -trimpath -vet=off -timeout 45m ./...
 
 build: ## the command, and the sidecar that it starts, in bin/
 	go build -o bin/ ./cmd/oarlock ./cmd/oarlock-proxy
