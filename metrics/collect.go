@@ -83,7 +83,7 @@ func (r *Registry) traffic(c *collection) {
 		c.known(k, &h.series)
 	}
 	for f, s := range r.failures {
-		c.add("oarlock_handshake_failures_total", counter, s.count.Value(), f.values()...)
+		c.add(OwnFailures, counter, s.count.Value(), f.values()...)
 	}
 	c.add("istio_build", gauge, 1, "proxy", orUnknown(r.opt.IstioVersion))
 	c.add("oarlock_build_info", gauge, 1, orUnknown(r.opt.Version), runtime.Version())
@@ -143,10 +143,10 @@ func (c *collection) known(k known, s *knownSeries) {
 	values := []string{k.reporter.String(), orUnknown(k.source), orUnknown(k.sourceNamespace), orUnknown(k.destination),
 		orUnknown(k.destinationNamespace), orUnknown(k.service), port(k.port), k.security.String(), orUnknown(k.policy)}
 	if n := s.requests.Value(); n > 0 {
-		c.add("oarlock_requests_total", counter, n, values...)
+		c.add(OwnRequests, counter, n, values...)
 	}
 	if n := s.connections.Value(); n > 0 {
-		c.add("oarlock_tcp_connections_opened_total", counter, n, values...)
+		c.add(OwnConnections, counter, n, values...)
 	}
 }
 

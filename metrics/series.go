@@ -1,5 +1,7 @@
 package metrics
 
+import "slices"
+
 // kind is the type of a series.
 type kind uint8
 
@@ -25,6 +27,19 @@ type series struct {
 
 // unknown stands for what is not known, as in Istio.
 const unknown = "unknown"
+
+// Our own series that a [Flow] is made of.
+const (
+	OwnRequests    = "oarlock_requests_total"
+	OwnConnections = "oarlock_tcp_connections_opened_total"
+	OwnFailures    = "oarlock_handshake_failures_total"
+)
+
+// OwnLabels are the names of the labels of OwnRequests and OwnConnections, OwnFailureLabels those of OwnFailures.
+func OwnLabels() []string { return slices.Clone(knownLabels) }
+
+// OwnFailureLabels are the names of the labels of OwnFailures.
+func OwnFailureLabels() []string { return slices.Clone(failureLabels) }
 
 // istioLabels are those of Istio's series for connections; requestLabels come in before the last two.
 var istioLabels = []string{"reporter",
@@ -61,9 +76,9 @@ var allSeries = []series{
 	{"istio_tcp_sent_bytes_total", counter, "Bytes to clients of TCP connections.", istioLabels},
 	{"istio_build", gauge, "Always 1; the labels say what runs.", []string{"component", "tag"}},
 
-	{"oarlock_requests_total", counter, "Requests, with what the reporter itself knows of their security.", knownLabels},
-	{"oarlock_tcp_connections_opened_total", counter, "TCP connections opened, with what the reporter itself knows of their security.", knownLabels},
-	{"oarlock_handshake_failures_total", counter, "TLS handshakes that did not come about.", failureLabels},
+	{OwnRequests, counter, "Requests, with what the reporter itself knows of their security.", knownLabels},
+	{OwnConnections, counter, "TCP connections opened, with what the reporter itself knows of their security.", knownLabels},
+	{OwnFailures, counter, "TLS handshakes that did not come about.", failureLabels},
 	{"oarlock_series_overflow_total", counter, "Times that labels found no place of their own.", []string{"set"}},
 	{"oarlock_build_info", gauge, "Always 1; the labels say what runs.", []string{"version", "goversion"}},
 

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -429,7 +430,7 @@ func eventually(t *testing.T, what string, wrong func() error) {
 func running(t *testing.T, opt Options, targets ...Target) *Store {
 	t.Helper()
 	opt.Dial = Dial
-	opt.Interval = orDefault(opt.Interval, live)
+	opt.Interval = cmp.Or(opt.Interval, live)
 	s := newStore(t, opt)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(context.Background()) }()

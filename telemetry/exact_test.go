@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"net"
@@ -19,7 +20,7 @@ func newStore(t testing.TB, opt Options) *Store {
 	if opt.Folder == "" {
 		opt.Folder = t.TempDir()
 	}
-	opt.Timeout = orDefault(opt.Timeout, time.Minute)
+	opt.Timeout = cmp.Or(opt.Timeout, time.Minute)
 	if opt.Dial == nil {
 		opt.Dial = func(context.Context, Target) (net.Conn, error) { return nil, context.Canceled }
 	}

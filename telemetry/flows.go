@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -121,7 +122,7 @@ func (q *questions) flows(ctx context.Context, w metrics.Window) (*metrics.Obser
 		end = time.Now()
 	}
 	end = end.Truncate(time.Millisecond)
-	length := max(orDefault(w.Length, defaultWindow), 2*interval).Truncate(time.Millisecond)
+	length := max(cmp.Or(w.Length, defaultWindow), 2*interval).Truncate(time.Millisecond)
 	l := &look{questions: q, span: newSpan(length, interval), end: end}
 	if err := l.findTargets(ctx); err != nil {
 		return nil, err

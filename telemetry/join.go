@@ -35,9 +35,8 @@ func (p *peers) edge() edge {
 	return edge{p.reporter, p.source.Workload, p.source.Namespace, p.destination.Workload, p.destination.Namespace, p.service.Host}
 }
 
-// Their twenty strings are hashed and compared once for each series: from then on a pointer stands for them.
-
-// party is what was counted between some peers.
+// party is what was counted between some peers. Their twenty strings are hashed and compared once for each series: from then on
+// the pointer stands for them.
 type party struct {
 	peers
 	edge *known

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -56,22 +57,14 @@ type Target struct {
 }
 
 func (o Options) complete() Options {
-	o.Interval = orDefault(o.Interval, DefaultInterval)
-	o.Retention = orDefault(o.Retention, DefaultRetention)
-	o.MaxBytes = orDefault(o.MaxBytes, DefaultMaxBytes)
-	o.MaxSeries = orDefault(o.MaxSeries, DefaultMaxSeries)
-	o.Path = orDefault(o.Path, DefaultPath)
-	o.Timeout = orDefault(o.Timeout, DefaultTimeout)
+	o.Interval = cmp.Or(o.Interval, DefaultInterval)
+	o.Retention = cmp.Or(o.Retention, DefaultRetention)
+	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
+	o.MaxSeries = cmp.Or(o.MaxSeries, DefaultMaxSeries)
+	o.Path = cmp.Or(o.Path, DefaultPath)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
-}
-
-func orDefault[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }

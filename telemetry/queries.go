@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/oarlock/oarlock/metrics"
 )
 
 // The counters that are asked for.
@@ -16,9 +18,9 @@ const (
 	istioConnections = "istio_tcp_connections_opened_total"
 	istioReceived    = "istio_tcp_received_bytes_total"
 	istioSent        = "istio_tcp_sent_bytes_total"
-	ownRequests      = "oarlock_requests_total"
-	ownConnections   = "oarlock_tcp_connections_opened_total"
-	ownFailures      = "oarlock_handshake_failures_total"
+	ownRequests      = metrics.OwnRequests
+	ownConnections   = metrics.OwnConnections
+	ownFailures      = metrics.OwnFailures
 )
 
 // counters are those whose increase is asked for; the first five of them tell best whether a target began again.
@@ -50,12 +52,9 @@ var (
 		"destination_canonical_service", "destination_canonical_revision", "destination_cluster", "destination_principal",
 		"destination_service", "destination_service_name", "destination_service_namespace",
 		"request_protocol", "connection_security_policy"}
-	codeLabels = append(slices.Clip(peerLabels), "response_code", "grpc_response_status")
-	ownLabels  = []string{"reporter", "source_workload", "source_workload_namespace", "destination_workload",
-		"destination_workload_namespace", "destination_service", "destination_port", "security", "policy"}
-	failureLabels = []string{"reporter", "source_workload", "source_workload_namespace", "source_principal",
-		"destination_workload", "destination_workload_namespace", "destination_principal", "destination_service",
-		"destination_port", "cause", "policy"}
+	codeLabels    = append(slices.Clip(peerLabels), "response_code", "grpc_response_status")
+	ownLabels     = metrics.OwnLabels()
+	failureLabels = metrics.OwnFailureLabels()
 )
 
 // labelsOf gives the labels by which a counter is summed up.

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -183,7 +184,7 @@ func points(t metrics.TrendQuery, interval time.Duration) steps {
 		end = time.Now()
 	}
 	end = end.Truncate(time.Millisecond)
-	length := max(orDefault(t.Length, defaultTrend), 2*interval)
+	length := max(cmp.Or(t.Length, defaultTrend), 2*interval)
 	step := max(t.Step, 2*interval, length/maxPoints+1).Truncate(time.Millisecond)
 	if length/step >= maxPoints {
 		step += time.Millisecond
