@@ -132,9 +132,13 @@ func (a *app) withMesh(names []string) string {
 	if near == "" {
 		near = names[0]
 	}
-	for i, w := range a.args {
+	end := slices.Index(a.args, "--") // behind it is a command of its own
+	if end < 0 {
+		end = len(a.args)
+	}
+	for i, w := range a.args[:end] {
 		switch {
-		case w == "--mesh" && i+1 < len(a.args):
+		case w == "--mesh" && i+1 < end:
 			words := slices.Clone(a.args)
 			words[i+1] = near
 			return "oarlock " + quoteWords(words)
@@ -144,7 +148,7 @@ func (a *app) withMesh(names []string) string {
 			return "oarlock " + quoteWords(words)
 		}
 	}
-	return a.same() + " --mesh " + near
+	return "oarlock " + quoteWords(slices.Insert(slices.Clone(a.args), end, "--mesh", near))
 }
 
 func quoteWords(words []string) string {
