@@ -24,7 +24,9 @@ func TestDashboardConflict(t *testing.T) {
 	s.scene(t, "conflict", s.goStrict)
 	s.scene(t, "unknown is not open", s.neverOpen)
 	s.scene(t, "details", s.walkBack)
+	s.scene(t, "one cause", s.offersToMend)
 	s.scene(t, "repair", s.mendClients)
+	s.scene(t, "link", s.comesBack)
 }
 
 // allOpen: without auto mTLS and without rules all is plaintext, and that is what is declared.
@@ -111,6 +113,17 @@ func (b *browser) unfold(tree, words string) {
 	}
 }
 
+// offersToMend: the overview puts together what one rule keeps out, and leads to the change that mends it.
+func (s *stage) offersToMend() {
+	b := s.b
+	b.to("Overview")
+	b.see("3 callers → productpage:9080")
+	b.press("main button", "Mend clients…")
+	b.until("the change that mends", `/Mends/.test(document.querySelector("dialog")?.innerText) && [...document.querySelectorAll("dialog [aria-label^='difference in']")].some(e => e.textContent.includes("ISTIO_MUTUAL"))`)
+	b.press("dialog button", "Cancel")
+	b.until("no dialog", `!document.querySelector("dialog[open]")`)
+}
+
 // mendClients asks for what is set already, and for the clients to be mended: the locks close.
 func (s *stage) mendClients() {
 	b := s.b
@@ -131,4 +144,17 @@ func (s *stage) mendClients() {
 	if text := s.m.read("destrule-productpage.yaml"); !strings.Contains(text, "ISTIO_MUTUAL") {
 		b.t.Errorf("the rule that sent plaintext is left as it was:\n%s", text)
 	}
+}
+
+// comesBack: who has logged out pastes the link into the very tab, of whose address only the fragment changes.
+func (s *stage) comesBack() {
+	b := s.b
+	b.press("button[aria-label=Settings]", "")
+	b.press(".menu-body button", "Log out")
+	b.see("Or paste the link")
+	eval[string](b, `location.hash = "token=of-another-mesh"`)
+	b.until("that it is refused", `document.querySelector("[role=alert]")?.innerText`)
+	_, fragment, _ := strings.Cut(s.m.link(), "#")
+	eval[string](b, `location.hash = `+quoted(fragment))
+	b.until("the dashboard", `document.querySelector("nav a") && !document.body.innerText.includes("Or paste the link") && !location.hash`)
 }

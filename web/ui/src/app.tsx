@@ -100,7 +100,7 @@ function Shown({ here, meshes }: { here: Route; meshes: NonNullable<ReturnType<t
         <p>Start one, and it shows here by itself:</p>
         <pre className="command">oarlock demo bookinfo</pre>
         <p>
-          or, with manifests of your own, <code>oarlock up DIRECTORY</code>.
+          or, with manifests of your own, <code>oarlock up -f DIRECTORY</code>.
         </p>
       </Empty>
     );

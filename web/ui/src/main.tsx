@@ -23,11 +23,16 @@ async function enter(): Promise<string> {
 
 const root = document.getElementById("root");
 if (root) {
-  void enter().then((problem) =>
-    createRoot(root).render(
+  const page = createRoot(root);
+  const show = async () => {
+    const problem = await enter();
+    page.render(
       <StrictMode>
         <App problem={problem} />
       </StrictMode>,
-    ),
-  );
+    );
+  };
+  // A link that is pasted into a tab that is open already loads nothing anew: its fragment alone changes.
+  window.addEventListener("hashchange", () => location.hash.includes("token=") && void show());
+  void show();
 }

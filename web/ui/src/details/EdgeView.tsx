@@ -1,5 +1,6 @@
 import { useMesh } from "../api/resource";
 import type { Edge, EdgeDetails, Finding } from "../api/types";
+import { Mend } from "../security/Mend";
 import { ModeControl } from "../security/ModeControl";
 import { DrawerHead, DrawerSection } from "../shell/Drawer";
 import { Link } from "../shell/Link";
@@ -12,7 +13,7 @@ import { Await, Notice } from "../ui/States";
 import { useNow } from "../ui/time";
 import { Certificates } from "./Certificates";
 import { Chain } from "./Chain";
-import { attempts, causeWords, probeTarget } from "./facts";
+import { attempts, causeWords, probeClient, probeTarget } from "./facts";
 import { Log } from "./Log";
 import { PlaceLink } from "./PlaceLink";
 import { ProxyConfig } from "./ProxyConfig";
@@ -38,11 +39,16 @@ function Shown({ mesh, details: d, readOnly, refetch }: { mesh: string; details:
           {e.observed && e.lock !== "broken" && e.observed.known > 0 && attempts(e.observed) > 0 && <span className="tag number">{percent(e.observed.mtls)} mTLS</span>}
           {e.weak && <span className="tag" title="only a wide declaration, such as a Sidecar's egress, says that this is called">not sure to be called</span>}
         </p>
-        {e.reason && <p className="reason-text">{capital(e.reason)}</p>}
+        {e.reason && <p className="reason-text">{capital(e.reason, [d.client.name, d.server.name])}</p>}
+        {!readOnly && probeClient(d.client) && (
+          <p className="reason">
+            <Mend mesh={mesh} edge={e} />
+          </p>
+        )}
       </DrawerHead>
       <div className="drawer-notices">
         <ChangedNotice changed={e.changed} />
-        <Findings findings={e.findings} reason={e.reason} />
+        <Findings findings={e.findings} reason={e.reason} names={[d.client.name, d.server.name]} />
       </div>
       <Witnesses details={d} />
       <ModeOfPort mesh={mesh} details={d} readOnly={readOnly} />
@@ -78,8 +84,10 @@ function Ends({ mesh, details: { client, server } }: { mesh: string; details: Ed
   );
 }
 
-function capital(text: string): string {
-  return (/^[a-z][A-Z]/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1)) + (/[.!?)]$/.test(text) ? "" : ".");
+/** A text as a sentence. A name at its beginning stays as it is. */
+function capital(text: string, names: readonly string[]): string {
+  const name = /^[a-z][A-Z]/.test(text) || names.some((n) => text.startsWith(n));
+  return (name ? text : text.charAt(0).toUpperCase() + text.slice(1)) + (/[.!?)]$/.test(text) ? "" : ".");
 }
 
 /** That the verdict is a new one, and how far it is. */
@@ -101,12 +109,12 @@ function ChangedNotice({ changed: c }: { changed: Edge["changed"] }) {
 }
 
 /** Where the witnesses disagree, or something else is to be looked at. */
-export function Findings({ findings, reason }: { findings: readonly Finding[] | undefined; reason?: string }) {
+export function Findings({ findings, reason, names }: { findings: readonly Finding[] | undefined; reason?: string; names: readonly string[] }) {
   return findings
     ?.filter((f) => f.text !== reason)
     .map((f, i) => (
       <Notice key={i} tone={f.severity}>
-        {capital(f.text)} <span className="tag mono">{f.code}</span>
+        {capital(f.text, names)} <span className="tag mono">{f.code}</span>
       </Notice>
     ));
 }

@@ -66,7 +66,7 @@ function Shown({ mesh, details: d, readOnly }: { mesh: string; details: NodeDeta
         </p>
       </DrawerHead>
       <div className="drawer-notices">
-        <Findings findings={n.findings} />
+        <Findings findings={n.findings} names={[n.name]} />
         {d.problems.map((p, i) => (
           <ProblemNotice key={i} mesh={mesh} problem={p} />
         ))}

@@ -8,9 +8,11 @@ import { Chart, Spark, type Line } from "../ui/Chart";
 import { ago, count, object, percent, place, rate, span } from "../ui/format";
 import { Icon } from "../ui/Icon";
 import { LOCK_MEANS, LockIcon } from "../ui/LockIcon";
-import { edgeName, named } from "../ui/names";
+import { edgeName, endNames, named } from "../ui/names";
 import { Await, Notice } from "../ui/States";
 import { useNow } from "../ui/time";
+import { Mend } from "../security/Mend";
+import { causes, decided } from "./causes";
 import { ModeCard } from "./ModeCard";
 import "./overview.css";
 
@@ -47,7 +49,7 @@ function OneMesh({ of, mesh, dialect, window, readOnly }: OneProps) {
       </div>
       <div className="overview-columns">
         <div className="overview-column">
-          <Broken mesh={mesh} edges={of.broken} findings={of.findings} />
+          <Broken mesh={mesh} edges={of.broken} findings={of.findings} readOnly={readOnly} />
           <Traffic trend={of.trend} window={window} />
           <Problems of={of} />
         </div>
@@ -84,7 +86,7 @@ function CoverageCard({ of, window }: { of: Answer; window: string }) {
         <Spark lines={mtlsLine(of.trend)} top={1} label={`share of mutual TLS over the last ${window}`} width={150} height={36} />
       </div>
       <p className="soft">
-        {share === null ? "No traffic was seen whose security is known." : "of the traffic whose security is known is mutual TLS"}
+        {share === null ? nothingKnown(of.trend) : "of the traffic whose security is known is mutual TLS"}
         {of.known !== undefined && of.known < 0.995 && <>; nothing is known of {percent(1 - of.known)} of all</>}
       </p>
       <p className="faint">
@@ -92,6 +94,12 @@ function CoverageCard({ of, window }: { of: Answer; window: string }) {
       </p>
     </Card>
   );
+}
+
+/** Why there is no share of mutual TLS. */
+function nothingKnown(t?: Trend): string {
+  const failures = t?.failures?.at(-1) ?? 0;
+  return failures > 0 ? `Nothing gets through: ${rate(failures)} are refused.` : "No traffic was seen whose security is known.";
 }
 
 function LocksCard({ locks }: { locks: Locks }) {
@@ -131,7 +139,7 @@ export function LockBar({ locks }: { locks: Locks }) {
   );
 }
 
-function Broken({ mesh, edges, findings }: { mesh: string; edges: readonly Edge[]; findings: number }) {
+function Broken({ mesh, edges, findings, readOnly }: { mesh: string; edges: readonly Edge[]; findings: number; readOnly: boolean }) {
   return (
     <Card title="What is broken" aside={findings > 0 ? <Link to={{ view: "table" }}>{count(findings, "finding")}</Link> : undefined}>
       {edges.length === 0 ? (
@@ -140,20 +148,52 @@ function Broken({ mesh, edges, findings }: { mesh: string; edges: readonly Edge[
         </p>
       ) : (
         <ul className="plain overview-list">
-          {edges.map((e) => (
-            <li key={e.id}>
-              <Link to={{ selection: { mesh, kind: "edge", id: e.id } }}>
-                <LockIcon lock={e.lock} />
-                <span>
-                  <b>{edgeName(e)}</b> <span className="faint">{between(e)}</span>
-                  <small className="soft">{e.findings?.[0]?.text ?? e.reason}</small>
-                </span>
-              </Link>
-            </li>
+          {causes(edges).map((of) => (
+            <Cause key={of[0]?.id} mesh={mesh} edges={of} readOnly={readOnly} />
           ))}
         </ul>
       )}
     </Card>
+  );
+}
+
+/** What one cause breaks, with the way to mend it where there is one. */
+function Cause({ mesh, edges, readOnly }: { mesh: string; edges: readonly Edge[]; readOnly: boolean }) {
+  const [e] = edges;
+  if (!e) return null;
+  const to = (of: Edge) => ({ selection: { mesh, kind: "edge", id: of.id } as const });
+  return (
+    <li className="overview-cause">
+      {edges.length === 1 ? (
+        <Link to={to(e)}>
+          <LockIcon lock={e.lock} />
+          <span>
+            <b>{edgeName(e)}</b> <span className="faint">{between(e)}</span>
+            <small className="soft">{e.findings?.[0]?.text ?? e.reason}</small>
+          </span>
+        </Link>
+      ) : (
+        <div className="overview-problem">
+          <LockIcon lock={e.lock} />
+          <span>
+            <b>
+              {edges.length} callers → {named(e.to).name}:{e.port}
+            </b>{" "}
+            <span className="faint">{named(e.to).namespace}</span>
+            <small className="soft">{e.declared && decided(e.declared)}</small>
+            <small className="overview-callers">
+              {edges.map((one) => (
+                <Link key={one.id} to={to(one)}>
+                  {endNames(named(one.from), named(one.to))[0]}
+                  {one.observed && <span className="number faint"> {rate(one.observed.failures)}</span>}
+                </Link>
+              ))}
+            </small>
+          </span>
+        </div>
+      )}
+      {!readOnly && <Mend mesh={mesh} edge={e} />}
+    </li>
   );
 }
 
@@ -217,16 +257,16 @@ function Problems({ of }: { of: Answer }) {
 function Certificates({ of }: { of: Answer }) {
   const now = useNow(5000);
   const active = of.ca.authorities.find((a) => a.slot === "active");
+  const bad = of.certificates.filter((c) => c.state !== "ok");
+  const first = Math.min(...of.certificates.map((c) => Date.parse(c.notAfter)));
   return (
     <Card title="Certificates" aside={of.ca.trustDomain}>
-      {active && (
-        <p className="soft">
-          The root of <span className="mono">{of.ca.trustDomain}</span> ends {ago(Date.parse(active.notAfter), now)}
-          {of.ca.rotating && "; a rotation is under way"}.
-        </p>
-      )}
       {of.certificates.length === 0 ? (
         <p className="faint">No sidecar has told of its certificate.</p>
+      ) : bad.length === 0 ? (
+        <p className="overview-good">
+          <Icon name="check" /> {count(of.certificates.length, "certificate")} valid; the next one ends {ago(first, now)}
+        </p>
       ) : (
         <table className="rows">
           <thead>
@@ -237,14 +277,14 @@ function Certificates({ of }: { of: Answer }) {
             </tr>
           </thead>
           <tbody>
-            {of.certificates.slice(0, 6).map((c) => (
+            {bad.slice(0, 6).map((c) => (
               <tr key={c.namespace + "/" + c.pod}>
                 <td className="overview-name">
                   {c.pod} <span className="faint">{c.namespace}</span>
                 </td>
                 <td className="number">{span(Date.parse(c.notAfter) - now)}</td>
                 <td>
-                  <span className={`tag tag-${c.state === "ok" ? "good" : c.state === "expired" ? "error" : "warning"}`} title={c.problem}>
+                  <span className={`tag tag-${c.state === "expired" ? "error" : "warning"}`} title={c.problem}>
                     {c.state}
                   </span>
                 </td>
@@ -253,7 +293,13 @@ function Certificates({ of }: { of: Answer }) {
           </tbody>
         </table>
       )}
-      {of.certificates.length > 6 && <p className="faint">and {of.certificates.length - 6} more</p>}
+      {bad.length > 6 && <p className="faint">and {bad.length - 6} more</p>}
+      {active && (
+        <p className="soft">
+          The root of <span className="mono">{of.ca.trustDomain}</span> ends {ago(Date.parse(active.notAfter), now)}
+          {of.ca.rotating && "; a rotation is under way"}.
+        </p>
+      )}
     </Card>
   );
 }

@@ -72,7 +72,7 @@ interface BodyProps extends Props {
 }
 
 function Body({ mesh, wish, title, titleId, onClose, onApplied, onUndo }: BodyProps) {
-  const [clients, setClients] = useState(false);
+  const [clients, setClients] = useState(wish.kind === "mtls" && !!wish.clients);
   const preview = usePreview(mesh, wish, clients);
   const [agreed, setAgreed] = useState(false);
   const [made, setMade] = useState<ChangeAnswer>();
@@ -123,7 +123,7 @@ function Body({ mesh, wish, title, titleId, onClose, onApplied, onUndo }: BodyPr
             {error && <Refusal error={error} />}
             {preview.error && !a && <Refusal error={preview.error} again={preview.again} />}
             {!a && !preview.error && <Loading what="what the change does" lines={9} />}
-            {a && (nothing ? <Nothing answer={a} /> : <Draft answer={a} stale={preview.loading} />)}
+            {a && (nothing ? <Nothing answer={a} mend={clients ? undefined : () => setClients(true)} /> : <Draft answer={a} stale={preview.loading} mend={clients ? undefined : () => setClients(true)} />)}
           </>
         )}
       </div>
@@ -181,7 +181,7 @@ function Agree({ agreement: n, breaks, on, set }: { agreement: Agreement; breaks
 }
 
 /** What a change would do. */
-function Draft({ answer, stale }: { answer: ChangeAnswer; stale: boolean }) {
+function Draft({ answer, stale, mend }: { answer: ChangeAnswer; stale: boolean; mend?: () => void }) {
   return (
     <div className={stale ? "change-draft change-stale" : "change-draft"}>
       {answer.problems?.map((p, i) => (
@@ -199,7 +199,7 @@ function Draft({ answer, stale }: { answer: ChangeAnswer; stale: boolean }) {
       <Section title="Connections">
         <ImpactView impact={answer.impact} />
       </Section>
-      <Notes answer={answer} />
+      <Notes answer={answer} mend={mend} />
       {answer.rules && answer.rules.length > 0 && (
         <Section title="In force then">
           <ul className="plain change-rules">
@@ -230,26 +230,48 @@ function Section({ title, children }: { title: string; children: ReactNode }) {
   );
 }
 
-function Notes({ answer }: { answer: ChangeAnswer }) {
-  return answer.notes?.map((n, i) => (
-    <Notice key={i}>
-      {n.text}
-      {n.try && (
-        <p>
-          <code>oarlock {n.try}</code>
-        </p>
+/** What is to be said besides. The conflicts that --clients would mend are one note, with mend as the way to it. */
+function Notes({ answer, mend }: { answer: ChangeAnswer; mend?: () => void }) {
+  const left = (answer.notes ?? []).filter((n) => mend && n.try?.endsWith("--clients"));
+  return (
+    <>
+      {left.length > 0 && (
+        <Notice tone="warning">
+          Clients and server do not agree:
+          <ul className="change-conflicts">
+            {left.map((n, i) => (
+              <li key={i}>{n.text.replace(/^conflict: /, "").replace(" -> ", " → ")}</li>
+            ))}
+          </ul>
+          <button type="button" className="button button-small" onClick={mend}>
+            Mend clients
+          </button>
+        </Notice>
       )}
-    </Notice>
-  ));
+      {answer.notes?.map(
+        (n, i) =>
+          !left.includes(n) && (
+            <Notice key={i}>
+              {n.text}
+              {n.try && (
+                <p>
+                  <code>oarlock {n.try}</code>
+                </p>
+              )}
+            </Notice>
+          ),
+      )}
+    </>
+  );
 }
 
-function Nothing({ answer }: { answer: ChangeAnswer }) {
+function Nothing({ answer, mend }: { answer: ChangeAnswer; mend?: () => void }) {
   return (
     <div className="change-draft">
       <p className="change-nothing">
         <Icon name="check" /> There is nothing to change: the manifests say this already.
       </p>
-      <Notes answer={answer} />
+      <Notes answer={answer} mend={mend} />
     </div>
   );
 }

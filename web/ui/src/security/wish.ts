@@ -1,12 +1,12 @@
 // A change on its way: what is asked for, and the requests that say what it does and make it.
 import { ApiError, post } from "../api/client";
 import type { ChangeAnswer, Edit } from "../api/types";
-import { verbTitle, type Verb } from "./words";
+import { resourceWords, verbTitle, type Verb } from "./words";
 
 /** A change that somebody wants. */
 export type Wish =
-  /** The mode of mesh, NS, NS/SERVICE or NS/SERVICE:PORT. */
-  | { kind: "mtls"; verb: Verb; resource: string }
+  /** The mode of mesh, NS, NS/SERVICE or NS/SERVICE:PORT; with clients, their rules are what is to be mended. */
+  | { kind: "mtls"; verb: Verb; resource: string; clients?: boolean }
   /** Files as an editor holds them. */
   | { kind: "edit"; files: Edit["files"]; title: string }
   /** A change that is taken back, by name. */
@@ -34,7 +34,7 @@ export function ask(mesh: string, wish: Wish, { clients, ...apply }: How, signal
 export function wishTitle(wish: Wish, dialect: string): string {
   switch (wish.kind) {
     case "mtls":
-      return verbTitle(wish.verb, wish.resource, dialect);
+      return wish.clients ? `Mend the clients of ${resourceWords(wish.resource)}` : verbTitle(wish.verb, wish.resource, dialect);
     case "edit":
       return wish.title;
     case "undo":

@@ -21,7 +21,6 @@ function names(meshes: Meshes | undefined): string[] {
 }
 
 export function Header({ meshes }: { meshes: Meshes | undefined }) {
-  const here = useRoute();
   return (
     <header className="top">
       <Link className="brand" to={{ view: "overview", selection: null }} aria-label="Oarlock: overview">
@@ -32,7 +31,7 @@ export function Header({ meshes }: { meshes: Meshes | undefined }) {
       <Nav />
       <Search meshes={names(meshes)} />
       <div className="top-end">
-        {here.view !== "security" && <WindowMenu />}
+        <WindowMenu />
         <Connection />
         <SettingsMenu meshes={meshes} />
       </div>
@@ -149,7 +148,7 @@ function Connection() {
           </p>
           {here.mesh && (
             <p>
-              {!evidence && "No graph was looked at yet, so nothing is known of the age of the evidence."}
+              {!evidence && "How old the newest observation is shows once the graph or the table was looked at."}
               {evidence && !Number.isNaN(age) && `The newest observation of ${here.mesh} is ${span(age)} old.`}
               {evidence && Number.isNaN(age) && `Nothing was observed in ${here.mesh} within the window.`}
               {evidence?.trouble && ` ${evidence.trouble}`}

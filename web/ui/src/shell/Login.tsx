@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { ApiError, login } from "../api/client";
 import { Mark } from "./Mark";
 
@@ -13,6 +13,7 @@ export function Login({ problem }: { problem?: string }) {
   const [text, setText] = useState("");
   const [error, setError] = useState(problem ?? "");
   const [busy, setBusy] = useState(false);
+  useEffect(() => setError(problem ?? ""), [problem]);
   const submit = async () => {
     setBusy(true);
     try {

@@ -23,6 +23,8 @@ interface Column<T> {
   number?: boolean;
   /** Left out on narrow screens. */
   wide?: boolean;
+  /** Breaks into lines where there is little room. */
+  wraps?: boolean;
 }
 
 const NAMES: Record<List, string> = { connections: "Connections", services: "Services", workloads: "Workloads", namespaces: "Namespaces", meshes: "Meshes" };
@@ -112,7 +114,8 @@ function Nodes({ answers, names, list, words, lock, several }: { answers: Answer
       ),
     [all, words, lock],
   );
-  const columns = nodeColumns.filter((c) => list !== "namespaces" || !["Namespace", "Kind"].includes(c.name));
+  const alike = all.every((r) => r.kind === list.slice(0, -1) && (!r.capture || r.capture === "sidecar"));
+  const columns = nodeColumns.filter((c) => (c.name !== "Namespace" || list !== "namespaces") && (c.name !== "Kind" || !alike));
   return (
     <Rows
       columns={several ? [meshColumn<Row>(), ...columns] : columns}
@@ -131,8 +134,8 @@ const rank = (l: Lock) => LOCKS.indexOf(l);
 
 const connectionColumns: Column<Connection>[] = [
   { name: "Lock", title: "What the traffic was seen to be", cell: (c) => rank(c.edge.lock), show: (c) => <LockTag lock={c.edge.lock} share={c.edge.observed?.mtls} /> },
-  { name: "Connection", cell: (c) => c.name, show: (c) => <b>{c.name}</b> },
-  { name: "Namespace", cell: (c) => c.namespaces, wide: true },
+  { name: "Connection", wraps: true, cell: (c) => c.name, show: (c) => <b><Parts of={c.name} /></b> },
+  { name: "Namespace", cell: (c) => c.namespaces, show: (c) => <Parts of={c.namespaces} />, wide: true, wraps: true },
   { name: "Declared", title: "What the policies say", cell: (c) => c.edge.declared?.status ?? null, show: (c) => <Declared of={c} /> },
   { name: "mTLS", title: "Share of mutual TLS that was seen", number: true, cell: (c) => (c.edge.observed && c.edge.observed.known > 0 ? c.edge.observed.mtls : null), show: (c) => (c.edge.observed && c.edge.observed.known > 0 ? percent(c.edge.observed.mtls) : "–") },
   { name: "Rate", title: "Requests and connections a second", number: true, cell: (c) => (c.edge.observed ? c.edge.observed.requests + c.edge.observed.connections : null), show: (c) => (c.edge.observed ? rate(c.edge.observed.requests + c.edge.observed.connections) : "–") },
@@ -142,6 +145,16 @@ const connectionColumns: Column<Connection>[] = [
   { name: "Proven", wide: true, cell: (c) => c.edge.proven?.mode ?? null, show: (c) => c.edge.proven?.mode ?? "–" },
   { name: "Warnings", number: true, cell: (c) => c.warnings, show: (c) => <Warnings n={c.warnings} worst={c.worst} /> },
 ];
+
+/** Names with an arrow between: lines break there alone. */
+function Parts({ of }: { of: string }) {
+  return of.split(" → ").map((name, i) => (
+    <span key={i}>
+      {i > 0 && " → "}
+      <span className="table-whole">{name}</span>
+    </span>
+  ));
+}
 
 function Declared({ of }: { of: Connection }) {
   const d = of.edge.declared;
@@ -168,8 +181,8 @@ const nodeColumns: Column<Row>[] = [
   { name: "Rate", title: "What comes in, a second", number: true, cell: (r) => (r.health === "unknown" ? null : r.rate), show: (r) => (r.health === "unknown" ? "–" : rate(r.rate)) },
   { name: "Errors", number: true, wide: true, cell: (r) => r.errors, show: (r) => (r.errors === null ? "–" : percent(r.errors)) },
   { name: "mTLS", title: "Share of mutual TLS of what comes in", number: true, wide: true, cell: (r) => r.mtls, show: (r) => (r.mtls === null ? "–" : percent(r.mtls)) },
-  { name: "Called by", cell: (r) => r.callers.join(" "), show: (r) => <Some names={r.callers} />, wide: true },
-  { name: "Calls", cell: (r) => r.callees.join(" "), show: (r) => <Some names={r.callees} />, wide: true },
+  { name: "Called by", cell: (r) => r.callers.join(" "), show: (r) => <Some names={r.callers} />, wide: true, wraps: true },
+  { name: "Calls", cell: (r) => r.callees.join(" "), show: (r) => <Some names={r.callees} />, wide: true, wraps: true },
   { name: "Warnings", number: true, cell: (r) => r.warnings, show: (r) => <Warnings n={r.warnings} worst={r.worst} /> },
 ];
 
@@ -307,7 +320,7 @@ function Rows<T>({ columns, rows, of, to, what, whats, first }: RowsProps<T>) {
   );
 }
 
-const classes = (c: { number?: boolean; wide?: boolean }) => [c.number ? "number" : "", c.wide ? "table-wide" : ""].join(" ").trim() || undefined;
+const classes = (c: { number?: boolean; wide?: boolean; wraps?: boolean }) => [c.number ? "number" : "", c.wide ? "table-wide" : "", c.wraps ? "table-wraps" : ""].join(" ").trim() || undefined;
 
 /** The words of a cell that is drawn, for CSV. */
 function plain(n: ReactNode): string {

@@ -38,6 +38,11 @@ describe("rowsOf", () => {
   it("lists egress with the services", () => {
     expect(rowsOf("m", graph, "services").map((r) => r.name)).toEqual(["api", "db.example.com"]);
   });
+  it("sums what comes into a namespace, failures too", () => {
+    const observed = { requests: 6, connections: 0, errors: 1, failures: 2, mtls: 0.5, known: 1 } as Edge["observed"];
+    const g = { ...graph, nodes: graph.nodes.map((n) => (n.id === "namespace/shop" ? { ...n, namespace: "shop" } : n)), edges: [edge(web, api, "mixed", { observed }), edge(behind, db, "unknown", { observed })] };
+    expect(rowsOf("m", g, "namespaces")[0]).toMatchObject({ rate: 8, errors: 3 / 8, mtls: 0.5, health: "degraded" });
+  });
   it("sums what is in a namespace", () => {
     expect(rowsOf("m", { ...graph, nodes: graph.nodes.map((n) => (n.id === "namespace/shop" ? { ...n, namespace: "shop" } : n)) }, "namespaces")[0]?.locks.mixed).toBe(1);
   });

@@ -90,7 +90,7 @@ function rowOf(mesh: string, n: GraphNode, talks: Talks, seen: boolean): Row {
   for (const e of new Set([...talks.in, ...talks.out])) locks[e.lock]++;
   const looked = n.kind === "workload" ? [...talks.in, ...talks.out] : talks.in;
   const severities = [...(n.findings ?? []).map((f) => f.severity), ...looked.flatMap(severitiesOf)];
-  const t = n.traffic;
+  const t = n.traffic ?? (n.kind === "namespace" ? trafficOf(talks) : undefined);
   const all = (t?.in ?? 0) + (t?.inFailures ?? 0);
   return {
     mesh,
@@ -111,6 +111,23 @@ function rowOf(mesh: string, n: GraphNode, talks: Talks, seen: boolean): Row {
     worst: (["error", "warning", "note"] as const).find((s) => severities.includes(s)) ?? "",
     health: healthOf(t, seen),
   };
+}
+
+/** What comes into a namespace: the server counts it for workloads and services alone. */
+function trafficOf(talks: Talks): GraphNode["traffic"] {
+  const t = { in: 0, inErrors: 0, inFailures: 0, out: 0, outErrors: 0, outFailures: 0, mtls: 0, known: 0 };
+  let secure = 0;
+  let known = 0;
+  for (const { observed: o } of talks.in) {
+    if (!o) continue;
+    const all = o.requests + o.connections;
+    t.in += all;
+    t.inErrors += o.errors;
+    t.inFailures += o.failures;
+    known += all * o.known;
+    secure += all * o.known * o.mtls;
+  }
+  return { ...t, known: t.in > 0 ? known / t.in : 0, mtls: known > 0 ? secure / known : 0 };
 }
 
 const unique = (names: string[]) => [...new Set(names)].sort();

@@ -16,7 +16,7 @@ export const LOCK_SHAPES: Record<Lock, { solid?: string; half?: string; lines: s
   locked: { solid: body, lines: "M5.25 7V4.75a2.75 2.75 0 0 1 5.5 0V7" },
   mixed: { half: "M3 10.75h10v2.5a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1z", lines: body + "M5.25 7V4.75a2.75 2.75 0 0 1 5.5 0V7" },
   open: { lines: body + "M5.25 7V4.25a2.75 2.75 0 0 1 5.3-1" },
-  broken: { lines: "M3 8.25h4.25l1.5 2-2 1.75 1.25 2.25H4a1 1 0 0 1-1-1zM9.75 8.25H12a1 1 0 0 1 1 1v4a1 1 0 0 1-1 1h-1.5l-1.25-2.25 2-1.75zM5.25 8V4.75a2.75 2.75 0 0 1 3-2.74M10.75 5.5V8M10.5 1.25l-1 1.5M13 3l-1.75.750" },
+  broken: { lines: body + "M5.25 7V4.75a2.75 2.75 0 0 1 5.5 0V7M6.25 9l3.5 3.5M9.75 9l-3.5 3.5" },
   unknown: { lines: "M5.5 5.75A2.6 2.6 0 1 1 9.3 8C8.4 8.5 8 9 8 10.25M8 13.25v.01" },
 };
 
