@@ -58,15 +58,29 @@ func (r *podRun) awaitCallees(ctx context.Context) {
 	for begin := time.Now(); ctx.Err() == nil; {
 		none, some := r.unanswered()
 		took := time.Since(begin)
-		if none == "" && (some == "" || took > restBound) && r.heard(ctx) || took > calleeBound {
+		if took > restBound {
+			some = ""
+		}
+		if none == "" && some == "" && r.heard(ctx) || took > calleeBound {
 			return
 		}
-		if none != "" && none != said {
-			said = none
-			r.to(mesh.PhasePending, fmt.Sprintf("it waits for %s, which it calls", none))
+		if why := awaitReason(none, some); why != said {
+			said = why
+			r.to(mesh.PhasePending, why)
 		}
 		sleep(ctx, awaitPeriod)
 	}
+}
+
+// awaitReason says what a pod waits for: a port of which no pod is ready, one of which not all are, or its own sidecar.
+func awaitReason(none, some string) string {
+	switch {
+	case none != "":
+		return fmt.Sprintf("it waits for %s, which it calls", none)
+	case some != "":
+		return fmt.Sprintf("it waits for the other pods of %s, which it calls", some)
+	}
+	return "its sidecar does not know yet that whom it calls is ready"
 }
 
 // unanswered names the first port of which no pod is ready, and the first of which one is not.
