@@ -42,6 +42,8 @@ func (s *acceptedConn) registered() bool { return s.file.Load() != nil }
 // What is there is read, and an answer written, without the poller; what is not there is waited for.
 func TestAcceptedConnReads(t *testing.T) {
 	near, far := acceptedPair(t)
+	var perched atomic.Int32
+	near.perches = &perched
 	if l, r := ends(near); l.String() != far.RemoteAddr().String() || r.String() != far.LocalAddr().String() || near.LocalAddr().String() != l.String() {
 		t.Errorf("ends %v and %v, the other side has %v and %v", l, r, far.LocalAddr(), far.RemoteAddr())
 	}
@@ -62,16 +64,16 @@ func TestAcceptedConnReads(t *testing.T) {
 	}
 	got := make(chan error, 1)
 	go func() { _, err := near.Read(buf); got <- err }()
-	time.Sleep(5 * time.Millisecond)
+	await(t, "a reader on a perch", func() bool { return perched.Load() == 1 })
 	io.WriteString(far, "x")
 	if err := <-got; err != nil || near.registered() {
 		t.Errorf("after a wait: %v, registered %v", err, near.registered())
 	}
 	go func() { _, err := near.Read(buf); got <- err }()
-	time.Sleep(5 * time.Millisecond)
+	await(t, "a reader that the poller knows", near.registered)
 	io.WriteString(far, "x")
-	if err := <-got; err != nil || !near.registered() {
-		t.Errorf("after another: %v, registered %v", err, near.registered())
+	if err := <-got; err != nil {
+		t.Errorf("after another: %v", err)
 	}
 	far.CloseWrite()
 	if n, err := near.Read(buf); n != 0 || err != io.EOF {
@@ -81,12 +83,22 @@ func TestAcceptedConnReads(t *testing.T) {
 
 // awaitReadable waits, without the poller, until there is something to read.
 func awaitReadable(c *acceptedConn) error {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if _, readable := look(c); readable {
 			return nil
 		}
 	}
 	return errors.New("nothing came")
+}
+
+// await waits for what another goroutine does.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("there is no %s", what)
+		}
+	}
 }
 
 // Deadlines hold whether the poller knew the connection when they were set or not, and one that is over holds for what
@@ -203,7 +215,7 @@ func TestAcceptedConnClose(t *testing.T) {
 				t.Errorf("%s of a closed connection: %v", what, err)
 			}
 		}
-		far.SetDeadline(time.Now().Add(5 * time.Second))
+		far.SetDeadline(time.Now().Add(30 * time.Second))
 		if _, err := far.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("the other side gets %v", err)
 		}

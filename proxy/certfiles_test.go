@@ -211,7 +211,7 @@ func TestTrustMixtures(t *testing.T) {
 				go func() {
 					defer close(over)
 					tc := tls.Client(there, config)
-					tc.SetDeadline(time.Now().Add(2 * time.Second))
+					tc.SetDeadline(time.Now().Add(30 * time.Second))
 					if tc.Handshake() == nil {
 						io.WriteString(tc, "x")
 						tc.Read(make([]byte, 1)) // takes the tickets
@@ -219,7 +219,7 @@ func TestTrustMixtures(t *testing.T) {
 					tc.Close()
 				}()
 				sc := tls.Server(here, server.config)
-				sc.SetDeadline(time.Now().Add(2 * time.Second))
+				sc.SetDeadline(time.Now().Add(30 * time.Second))
 				_, err := io.ReadFull(sc, make([]byte, 1))
 				if err == nil {
 					_, err = io.WriteString(sc, "y")
@@ -265,14 +265,14 @@ func TestResumption(t *testing.T) {
 		result := make(chan error, 1)
 		go func() {
 			s := tls.Server(here, config)
-			s.SetDeadline(time.Now().Add(2 * time.Second))
+			s.SetDeadline(time.Now().Add(30 * time.Second))
 			_, err := io.ReadFull(s, make([]byte, 1))
 			io.WriteString(s, "y")
 			s.CloseWrite()
 			result <- err
 		}()
 		c := tls.Client(there, client)
-		c.SetDeadline(time.Now().Add(2 * time.Second))
+		c.SetDeadline(time.Now().Add(30 * time.Second))
 		io.WriteString(c, "x")
 		io.ReadAll(c)
 		return c.ConnectionState().DidResume, <-result
@@ -401,13 +401,13 @@ func TestOpenSSL(t *testing.T) {
 			}
 			defer l.Close()
 			out := startProgram(t, openssl, append([]string{"s_client", "-connect", l.Addr().String(), "-quiet"}, c.args...), "ping\n")
-			l.(*net.TCPListener).SetDeadline(time.Now().Add(5 * time.Second))
+			l.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second))
 			conn, err := l.Accept()
 			if err != nil {
 				t.Fatal(err)
 			}
 			s := tls.Server(conn, server.config)
-			s.SetDeadline(time.Now().Add(5 * time.Second))
+			s.SetDeadline(time.Now().Add(30 * time.Second))
 			line := make([]byte, 5)
 			_, err = io.ReadFull(s, line)
 			if err == nil {

@@ -457,24 +457,20 @@ func TestConnectionLimit(t *testing.T) {
 
 // What cannot be connected to is told in Envoy's words, and takes no place.
 func TestConnectErrors(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	silent := listen(t)
 	for _, c := range []struct {
 		name   string
 		at     netip.AddrPort
 		tls    *ClientTLS
+		time   time.Duration
 		reason string
 	}{
-		{"nobody listens", addrPort(closed.Addr()), nil, "connection failure"},
-		{"no answer to the hello", silent, &ClientTLS{}, "connection timeout"},
-		{"no certificate file", silent, &ClientTLS{Certificate: Certificate{CertFile: "/no/cert", KeyFile: "/no/key"}}, "connection timeout"},
+		{"nobody listens", netip.MustParseAddrPort("127.0.0.1:1"), nil, 30 * time.Second, "connection failure"},
+		{"no answer to the hello", silent, &ClientTLS{}, 100 * time.Millisecond, "connection timeout"},
+		{"no certificate file", silent, &ClientTLS{Certificate: Certificate{CertFile: "/no/cert", KeyFile: "/no/key"}}, 100 * time.Millisecond, "connection timeout"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, in := running(t, &Cluster{Name: "c", ConnectTimeout: 100 * time.Millisecond, TLS: c.tls, Endpoints: []Endpoint{{Address: c.at}}})
+			_, in := running(t, &Cluster{Name: "c", ConnectTimeout: c.time, TLS: c.tls, Endpoints: []Endpoint{{Address: c.at}}})
 			e := (*in.members.Load())[0]
 			_, err := e.dialStream(t.Context())
 			if err == nil || err.Reason != c.reason || err.Flags != accesslog.UpstreamConnectionFailure || err.Unwrap() == nil {

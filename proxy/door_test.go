@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,12 +63,12 @@ func TestCloseWhileLooking(t *testing.T) {
 			c := dial(t, to)
 			io.WriteString(c, first)
 			eventually(t, "the connection is there", func() bool { return p.Connections() == 1 })
-			within(t, 3*time.Second, "Close", func() { p.Close() })
+			within(t, 30*time.Second, "Close", func() { p.Close() })
 			if p.Connections() != 0 {
 				t.Errorf("%d connections are left", p.Connections())
 			}
-			c.SetDeadline(time.Now().Add(time.Second))
-			if _, err := io.ReadAll(c); errors.Is(err, context.DeadlineExceeded) {
+			c.SetDeadline(time.Now().Add(30 * time.Second))
+			if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Error("the client's connection is open")
 			}
 		})
@@ -126,7 +127,7 @@ func TestCloseWhileShakingHands(t *testing.T) {
 					time.Sleep(time.Millisecond)
 					continue
 				}
-				c.SetDeadline(time.Now().Add(5 * time.Second))
+				c.SetDeadline(time.Now().Add(30 * time.Second))
 				io.WriteString(c, "x")
 				c.Read(make([]byte, 1))
 				c.Close()
@@ -139,12 +140,12 @@ func TestCloseWhileShakingHands(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	within(t, 5*time.Second, "Drain", func() {
+	within(t, 30*time.Second, "Drain", func() {
 		short, stop := context.WithTimeout(ctx, 700*time.Millisecond)
 		defer stop()
 		p.Drain(short)
 	})
-	within(t, 5*time.Second, "Close", func() { p.Close() })
+	within(t, 30*time.Second, "Close", func() { p.Close() })
 	cancel()
 	wg.Wait()
 }
@@ -158,7 +159,7 @@ func TestMaxConnections(t *testing.T) {
 		Clusters:  []*proxy.Cluster{static("c", echo(t), nil)},
 	})
 	ping := func(c net.Conn) error {
-		c.SetDeadline(time.Now().Add(5 * time.Second))
+		c.SetDeadline(time.Now().Add(30 * time.Second))
 		io.WriteString(c, "x")
 		_, err := io.ReadFull(c, make([]byte, 1))
 		return err
@@ -407,12 +408,12 @@ func TestHandshakeTimeout(t *testing.T) {
 		&proxy.Config{Listeners: []*proxy.Listener{l}, Clusters: []*proxy.Cluster{static("inbound|80||", echo(t), nil)}})
 	c := dial(t, at)
 	c.Write(hello(t, nil))
-	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	begin := time.Now()
-	if _, err := io.ReadAll(c); err != nil && errors.Is(err, context.DeadlineExceeded) {
+	if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("the connection stays open")
 	}
-	if took := time.Since(begin); took < 100*time.Millisecond || took > 3*time.Second {
+	if took := time.Since(begin); took < 100*time.Millisecond {
 		t.Errorf("it was closed after %v", took)
 	}
 	eventually(t, "the timeout is counted", func() bool {
@@ -429,26 +430,29 @@ func TestInspectTimeout(t *testing.T) {
 		io.ReadFull(c, line)
 		c.Write(bytes.ToUpper(line))
 	})
-	for name, ports := range map[string]proxy.Ports{
-		"looked at":             {On: true},
-		"not looked at (range)": {On: true, Except: [][2]uint16{{1, 65535}}},
+	for name, c := range map[string]struct {
+		ports   proxy.Ports
+		timeout time.Duration
+	}{
+		"looked at":             {proxy.Ports{On: true}, 300 * time.Millisecond},
+		"not looked at (range)": {proxy.Ports{On: true, Except: [][2]uint16{{1, 65535}}}, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := freePort(t)
-			l := &proxy.Listener{Name: "l", Address: at, Bind: true, InspectTLS: ports, InspectHTTP: ports, InspectTimeout: 300 * time.Millisecond,
+			l := &proxy.Listener{Name: "l", Address: at, Bind: true, InspectTLS: c.ports, InspectHTTP: c.ports, InspectTimeout: c.timeout,
 				Chains: []*proxy.FilterChain{{Name: "raw", Match: proxy.ChainMatch{Transport: proxy.TransportRaw}, TCP: tcpTo("c")}}}
 			start(t, proxy.Options{}, &proxy.Config{Listeners: []*proxy.Listener{l}, Clusters: []*proxy.Cluster{static("c", backend, nil)}})
-			c := dial(t, at)
+			conn := dial(t, at)
 			begin := time.Now()
-			c.SetDeadline(begin.Add(5 * time.Second))
-			if _, err := io.ReadFull(c, make([]byte, 11)); err != nil {
+			conn.SetDeadline(begin.Add(30 * time.Second))
+			if _, err := io.ReadFull(conn, make([]byte, 11)); err != nil {
 				t.Fatal(err)
 			}
-			if waited := time.Since(begin) >= 250*time.Millisecond; waited != (len(ports.Except) == 0) {
-				t.Errorf("the server's first line came after %v", time.Since(begin))
+			if took := time.Since(begin); took < 250*time.Millisecond && len(c.ports.Except) == 0 {
+				t.Errorf("the server's first line came after %v", took)
 			}
-			io.WriteString(c, "hello\n")
-			if got, err := io.ReadAll(c); string(got) != "HELLO\n" || err != nil {
+			io.WriteString(conn, "hello\n")
+			if got, err := io.ReadAll(conn); string(got) != "HELLO\n" || err != nil {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})
@@ -501,7 +505,7 @@ func TestProxyDoor(t *testing.T) {
 			if c.want == "400 Bad Request" {
 				conn.(*net.TCPConn).CloseWrite()
 			}
-			conn.SetDeadline(time.Now().Add(5 * time.Second))
+			conn.SetDeadline(time.Now().Add(30 * time.Second))
 			got := make([]byte, 0, 4096)
 			for !strings.Contains(string(got), c.want) {
 				n, err := conn.Read(got[len(got):cap(got)])

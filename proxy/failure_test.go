@@ -38,20 +38,28 @@ func newTLSWorld(t testing.TB) *tlsWorld {
 	return w
 }
 
+// patience is how long our side waits in a handshake that fails for a cause.
+func patience(cause string) time.Duration {
+	if cause == metrics.CauseTimeout {
+		return 300 * time.Millisecond
+	}
+	return 30 * time.Second
+}
+
 // shake has a client do something with one connection that our server takes, and gives our error. The rest of the
 // connection is read, so that alerts arrive.
-func shake(t *testing.T, server *tls.Config, client func(net.Conn)) error {
+func shake(t *testing.T, patience time.Duration, server *tls.Config, client func(net.Conn)) error {
 	t.Helper()
 	here, there := tcpPair(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		there.SetDeadline(time.Now().Add(5 * time.Second))
+		there.SetDeadline(time.Now().Add(30 * time.Second))
 		client(there)
 		there.Close()
 	}()
 	c := tls.Server(here, server)
-	c.SetDeadline(time.Now().Add(500 * time.Millisecond))
+	c.SetDeadline(time.Now().Add(patience))
 	err := c.Handshake()
 	if err == nil {
 		_, err = c.Read(make([]byte, 1)) // a client's alert comes after the handshake in TLS 1.3
@@ -156,7 +164,7 @@ func TestDownstreamCauses(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				err = shake(t, server.config, c.client(version))
+				err = shake(t, patience(c.cause), server.config, c.client(version))
 				if c.cause == "" {
 					if err != nil {
 						t.Errorf("it fails: %v", err)
@@ -206,7 +214,7 @@ func TestParameters(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = shake(t, server.config, tlsClient(c.client))
+			err = shake(t, patience(c.cause), server.config, tlsClient(c.client))
 			if (err == nil) != (c.cause == "") {
 				t.Fatalf("error %v, want %q", err, c.cause)
 			}
@@ -235,7 +243,7 @@ func accepting(t *testing.T, do func(net.Conn)) net.Addr {
 			if err != nil {
 				return
 			}
-			c.SetDeadline(time.Now().Add(2 * time.Second))
+			c.SetDeadline(time.Now().Add(30 * time.Second))
 			do(c)
 			c.Close()
 		}
@@ -315,7 +323,7 @@ func TestUpstreamCauses(t *testing.T) {
 				at := addrPort(accepting(t, c.server(version)))
 				p := New(Options{Identity: own})
 				defer p.Close()
-				apply(t, p, &Cluster{Name: "c", TLS: &c.client, ConnectTimeout: 300 * time.Millisecond, Endpoints: []Endpoint{{Address: at}}})
+				apply(t, p, &Cluster{Name: "c", TLS: &c.client, ConnectTimeout: patience(c.cause), Endpoints: []Endpoint{{Address: at}}})
 				e := (*p.state.Load().clusters["c"].members.Load())[0]
 				if !e.core.reserve(e.pool, alpnOwn) {
 					t.Fatal("no place")
@@ -334,7 +342,7 @@ func TestUpstreamCauses(t *testing.T) {
 				var f tlsFailure
 				if uerr == nil {
 					defer u.close()
-					u.conn.SetDeadline(time.Now().Add(2 * time.Second))
+					u.conn.SetDeadline(time.Now().Add(30 * time.Second))
 					_, err := u.conn.Read(make([]byte, 1))
 					var ok bool
 					if f, ok = remoteAlert(err); !ok || version != tls.VersionTLS13 {

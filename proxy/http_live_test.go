@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oarlock/oarlock/meshtest"
 	"github.com/oarlock/oarlock/proxy"
 )
 
@@ -72,9 +73,15 @@ func status(t testing.TB, raw string) (int, string) {
 const simple = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 func TestRefusedRequests(t *testing.T) {
-	at, _, logs := plainProxy(t, serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "served") }), func(m *proxy.HTTPManager, _ *proxy.Route, _ *proxy.Cluster) {
-		m.MaxHeaders, m.MaxHeaderSize, m.HeaderTimeout = 20, 8<<10, 300*time.Millisecond
-	})
+	backend := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "served") })
+	refusing := func(patience time.Duration) (netip.AddrPort, *meshtest.Buffer) {
+		at, _, logs := plainProxy(t, backend, func(m *proxy.HTTPManager, _ *proxy.Route, _ *proxy.Cluster) {
+			m.MaxHeaders, m.MaxHeaderSize, m.HeaderTimeout = 20, 8<<10, patience
+		})
+		return at, logs
+	}
+	calm, calmLogs := refusing(30 * time.Second)
+	hasty, hastyLogs := refusing(300 * time.Millisecond)
 	for _, c := range []struct {
 		request, details string
 		status           int
@@ -90,6 +97,10 @@ func TestRefusedRequests(t *testing.T) {
 		{"GET / HTTP/1.1\r\nHost: a\r\nX: slow", "request_header_timeout", 408},
 		{"GET http://a/ftp HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "http1.duplicate_host", 400},
 	} {
+		at, logs := calm, calmLogs
+		if c.status == http.StatusRequestTimeout {
+			at, logs = hasty, hastyLogs
+		}
 		got := raw(t, at, c.request)
 		code, _ := status(t, got)
 		if code != c.status || !strings.Contains(got, "\r\nconnection: close\r\n") || strings.Contains(got, "served") {
@@ -99,7 +110,7 @@ func TestRefusedRequests(t *testing.T) {
 			t.Errorf("%.60q: log line with %d and %s", c.request, e.ResponseCode, e.Flags)
 		}
 	}
-	code, body := status(t, raw(t, at, simple))
+	code, body := status(t, raw(t, calm, simple))
 	if code != 200 || body != "served" {
 		t.Errorf("afterwards: %d %q", code, body)
 	}
@@ -118,6 +129,7 @@ func TestSmuggledRequestStays(t *testing.T) {
 
 func TestLocalReplies(t *testing.T) {
 	closing := scripted(t, func(_ int, c net.Conn) { readRequest(c) })
+	silent := scripted(t, func(_ int, c net.Conn) { io.Copy(io.Discard, c) })
 	nobody := freePort(t)
 	for _, c := range []struct {
 		name   string
@@ -143,8 +155,8 @@ func TestLocalReplies(t *testing.T) {
 		{"exhausted", nobody, func(_ *proxy.HTTPManager, r *proxy.Route, _ *proxy.Cluster) {
 			r.Retry = &proxy.RetryPolicy{On: proxy.RetryConnectFailure, Attempts: 2, Backoff: time.Millisecond}
 		}, 503, "upstream connect error or disconnect/reset before headers. reset reason: connection failure", "UF,URX", "upstream_reset_before_response_started{connection_failure}"},
-		{"slow", scripted(t, func(_ int, c net.Conn) { readRequest(c); time.Sleep(time.Second) }), func(_ *proxy.HTTPManager, r *proxy.Route, _ *proxy.Cluster) { r.Timeout = 50 * time.Millisecond }, 504, "upstream request timeout", "UT", "response_timeout"},
-		{"idle", scripted(t, func(_ int, c net.Conn) { readRequest(c); time.Sleep(time.Second) }), func(m *proxy.HTTPManager, _ *proxy.Route, _ *proxy.Cluster) {
+		{"slow", silent, func(_ *proxy.HTTPManager, r *proxy.Route, _ *proxy.Cluster) { r.Timeout = 50 * time.Millisecond }, 504, "upstream request timeout", "UT", "response_timeout"},
+		{"idle", silent, func(m *proxy.HTTPManager, _ *proxy.Route, _ *proxy.Cluster) {
 			m.StreamIdleTimeout = 50 * time.Millisecond
 		}, 504, "stream timeout", "SI", "stream_idle_timeout"},
 		{"garbage", scripted(t, func(_ int, c net.Conn) { readRequest(c); io.WriteString(c, "SSH-2.0-x\r\n") }), nil, 502, "upstream connect error or disconnect/reset before headers. reset reason: protocol error", "UPE", "upstream_reset_before_response_started{protocol_error}"},
@@ -235,7 +247,7 @@ func TestRetries(t *testing.T) {
 		{"5xx exhausted", proxy.RetryPolicy{On: proxy.Retry5xx, Attempts: 1}, func(c net.Conn) { io.WriteString(c, "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n") }, 2, 500},
 		{"reset", proxy.RetryPolicy{On: proxy.RetryReset, Attempts: 2}, func(c net.Conn) {}, 3, 200},
 		{"reset without policy", proxy.RetryPolicy{On: proxy.RetryConnectFailure, Attempts: 2}, func(c net.Conn) {}, 1, 503},
-		{"per try", proxy.RetryPolicy{On: proxy.Retry5xx, Attempts: 2, PerTryTimeout: 30 * time.Millisecond}, func(c net.Conn) { time.Sleep(300 * time.Millisecond) }, 3, 200},
+		{"per try", proxy.RetryPolicy{On: proxy.Retry5xx, Attempts: 2, PerTryTimeout: 2 * time.Second}, func(c net.Conn) { io.Copy(io.Discard, c) }, 3, 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var tries atomic.Int64
@@ -365,7 +377,7 @@ func TestBothWays(t *testing.T) {
 		}
 	}), nil)
 	c := dial(t, p.door)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
@@ -389,16 +401,18 @@ func TestBothWays(t *testing.T) {
 
 // TestEarlyResponse refuses an upload in its middle. The client sees the answer, not a reset.
 func TestEarlyResponse(t *testing.T) {
+	answered := make(chan struct{})
+	defer close(answered)
 	p := newHTTPPair(t, scripted(t, func(_ int, c net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
 			return
 		}
 		io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!")
 		c.(*net.TCPConn).CloseWrite()
-		time.Sleep(100 * time.Millisecond)
+		<-answered
 	}), nil)
 	c := dial(t, p.door)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n")
 	go io.Copy(c, bytes.NewReader(make([]byte, 300_000)))
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -422,7 +436,7 @@ func TestContinueAndHints(t *testing.T) {
 		fmt.Fprintf(c, "HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s", len(b), b)
 	}), nil)
 	c := dial(t, p.door)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
 	r := bufio.NewReader(c)
 	for _, want := range []int{103, 100} {
@@ -458,7 +472,7 @@ func TestUpgrade(t *testing.T) {
 		io.Copy(c, c)
 	}), nil)
 	c := dial(t, at)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nping ")
 	r := bufio.NewReader(c)
 	resp, err := http.ReadResponse(r, nil)
@@ -549,7 +563,7 @@ func TestHalfClose(t *testing.T) {
 		io.WriteString(w, "late")
 	}), nil)
 	c := dial(t, at)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	c.(*net.TCPConn).CloseWrite()
 	b, err := io.ReadAll(c)
@@ -560,19 +574,20 @@ func TestHalfClose(t *testing.T) {
 
 // TestClientGone leaves while the upstream thinks; the upstream is let go soon.
 func TestClientGone(t *testing.T) {
-	gone := make(chan struct{})
+	begun, gone := make(chan struct{}), make(chan struct{})
 	at, _, logs := plainProxy(t, serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
 		<-r.Context().Done()
 		close(gone)
 	}), nil)
 	c := dial(t, at)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	time.Sleep(50 * time.Millisecond)
+	<-begun
 	c.(*net.TCPConn).SetLinger(0)
 	c.Close()
 	select {
 	case <-gone:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the upstream is still at work")
 	}
 	if e := logLine(t, logs, "GET"); e.Flags.String() != "DC" || e.ResponseCode != 0 {
@@ -590,7 +605,7 @@ func TestUploadBroken(t *testing.T) {
 		t.Errorf("logged %d %s", e.ResponseCode, e.Flags)
 	}
 	c = dial(t, at)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(c, "POST /worse HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
 	time.Sleep(20 * time.Millisecond)
 	io.WriteString(c, "nonsense\r\n")
@@ -604,12 +619,13 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 	at, _, _ := plainProxy(t, serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {}), func(m *proxy.HTTPManager, _ *proxy.Route, _ *proxy.Cluster) {
 		m.IdleTimeout = 50 * time.Millisecond
 	})
-	c := dial(t, at)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	if b, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200") {
-		t.Errorf("%q %v", b, err)
-	}
+	eventually(t, "an answer, and then the end", func() bool { // on a busy machine a connection may be idle before its request comes
+		c := dial(t, at)
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		b, err := io.ReadAll(c)
+		return err == nil && strings.HasPrefix(string(b), "HTTP/1.1 200")
+	})
 }
 
 func TestHTTPDrain(t *testing.T) {
@@ -625,7 +641,13 @@ func TestHTTPDrain(t *testing.T) {
 	<-begun
 	drained := make(chan error)
 	go func() { drained <- p.Drain(context.Background()) }()
-	time.Sleep(50 * time.Millisecond)
+	eventually(t, "a proxy that takes no more connections", func() bool {
+		c, err := net.Dial("tcp", at.String())
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
 	close(finish)
 	if got := <-answer; !strings.HasSuffix(got, "whole") || !strings.Contains(got, "connection: close") {
 		t.Errorf("the request under way got %q", got)
@@ -633,7 +655,7 @@ func TestHTTPDrain(t *testing.T) {
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
-	idle.SetDeadline(time.Now().Add(time.Second))
+	idle.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the idle connection: %v", err)
 	}

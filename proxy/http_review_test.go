@@ -71,7 +71,7 @@ func plainHTTP(t *testing.T, to netip.AddrPort, manager *proxy.HTTPManager) neti
 func ask(t *testing.T, at netip.AddrPort, request string) (int, string) {
 	t.Helper()
 	c := dial(t, at)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(c, request)
 	method, _, _ := strings.Cut(request, " ")
 	r, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
@@ -91,18 +91,21 @@ func TestStrayBytesAreNoResponse(t *testing.T) {
 		"after a body": {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", poison},
 	} {
 		t.Run(name, func(t *testing.T) {
+			answered, sent := make(chan struct{}), make(chan struct{})
 			to := acting(t, answering(func(r *http.Request, c net.Conn) {
 				if r.URL.Path == "/next" {
 					io.WriteString(c, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnext")
 					return
 				}
 				io.WriteString(c, first.head)
-				time.Sleep(20 * time.Millisecond)
+				<-answered
 				io.WriteString(c, first.late)
+				close(sent)
 			}))
 			at := plainHTTP(t, to, &proxy.HTTPManager{})
 			ask(t, at, first.request)
-			time.Sleep(80 * time.Millisecond)
+			close(answered)
+			<-sent
 			if code, body := ask(t, at, "GET /next HTTP/1.1\r\nHost: a\r\n\r\n"); code != 200 || body != "next" {
 				t.Errorf("the next request got %d %q", code, body)
 			}

@@ -86,7 +86,7 @@ func raw(t testing.TB, at netip.AddrPort, request string) string {
 	t.Helper()
 	c := dial(t, at)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	go io.WriteString(c, request)
 	b, err := io.ReadAll(c)
 	if err != nil && len(b) == 0 {
@@ -174,7 +174,7 @@ func TestHTTPPair(t *testing.T) {
 func TestHTTPKeepAliveAndPipelining(t *testing.T) {
 	at, _, _ := plainProxy(t, serveHTTP(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) }), nil)
 	c := dial(t, at)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	io.WriteString(c, "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	r := bufio.NewReader(c)
 	for i := 1; i <= 3; i++ {

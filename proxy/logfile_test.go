@@ -96,12 +96,8 @@ func TestLogSlowDisk(t *testing.T) {
 	logs.write(&accesslog.Record{UpstreamCluster: line})
 	<-disk.began
 	const lines = 2 * logBound / (64 << 10)
-	begin := time.Now()
-	for range lines {
+	for range lines { // who waited for the disk would do so for ever
 		logs.write(&accesslog.Record{UpstreamCluster: line})
-	}
-	if took := time.Since(begin); took > 3*time.Second {
-		t.Errorf("writing took %v", took)
 	}
 	close(disk.open)
 	if err := p.Close(); err != nil {

@@ -12,7 +12,7 @@ import (
 // waits for its end and has what it wrote.
 func startProgram(t testing.TB, name string, args []string, input string) (output func() string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
 	in, err := cmd.StdinPipe()

@@ -112,7 +112,7 @@ func tcpTo(cluster string) *proxy.TCPProxy {
 }
 
 func static(name string, at netip.AddrPort, t *proxy.ClientTLS) *proxy.Cluster {
-	return &proxy.Cluster{Name: name, Endpoints: []proxy.Endpoint{{Address: at}}, TLS: t, Policy: "DestinationRule a/b",
+	return &proxy.Cluster{Name: name, ConnectTimeout: 30 * time.Second, Endpoints: []proxy.Endpoint{{Address: at}}, TLS: t, Policy: "DestinationRule a/b",
 		Services: []proxy.ServiceName{{Host: "api.shop.svc.cluster.local", Name: "api", Namespace: "shop"}}}
 }
 
@@ -131,7 +131,7 @@ func clientTLS(alpn ...string) *proxy.ClientTLS {
 // inbound is the listener of a server's sidecar for a TCP port in a mode.
 func inbound(mode string, at netip.AddrPort) *proxy.Listener {
 	l := &proxy.Listener{Name: "virtualInbound", Direction: proxy.Inbound, Address: at, Bind: true, AccessLog: logged,
-		InspectTLS: proxy.Ports{On: true}, InspectTimeout: 200 * time.Millisecond}
+		InspectTLS: proxy.Ports{On: true}, InspectTimeout: 30 * time.Second}
 	mtls := &proxy.FilterChain{Name: "mtls", Match: proxy.ChainMatch{Transport: proxy.TransportTLS}, TLS: serverTLS(), TCP: tcpTo("inbound|80||"), Policy: "PeerAuthentication shop/default"}
 	raw := &proxy.FilterChain{Name: "raw", Match: proxy.ChainMatch{Transport: proxy.TransportRaw}, TCP: tcpTo("inbound|80||")}
 	opaque := &proxy.FilterChain{Name: "opaque", Match: proxy.ChainMatch{Transport: proxy.TransportTLS}, TCP: tcpTo("inbound|80||")}
@@ -179,7 +179,7 @@ func newPairTo(t testing.TB, mode string, client *proxy.ClientTLS, backend netip
 // say sends a text through a connection and gives what comes back until the end.
 func say(t testing.TB, c net.Conn, text string) (string, error) {
 	t.Helper()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := io.WriteString(c, text); err != nil {
 		return "", err
 	}
@@ -233,12 +233,12 @@ next:
 // eventually waits for something that another goroutine does.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("not within 5 s: %s", what)
+	t.Fatalf("not within 30 s: %s", what)
 }
 
 // Every client socket against every mode, as the matrix of Istio has it for a TCP port.
@@ -375,10 +375,10 @@ func TestApplyKeepsConnections(t *testing.T) {
 	config := func(mode string) *proxy.Config {
 		return &proxy.Config{Version: mode, Listeners: []*proxy.Listener{inbound(mode, at)}, Clusters: []*proxy.Cluster{static("inbound|80||", backend, nil)}}
 	}
-	p, _ := start(t, proxy.Options{Identity: identity(t, authority, "shop", "api"), DrainTime: 300 * time.Millisecond}, config("PERMISSIVE"))
+	p, _ := start(t, proxy.Options{Identity: identity(t, authority, "shop", "api"), DrainTime: 3 * time.Second}, config("PERMISSIVE"))
 	c := dial(t, at)
 	ping := func() error {
-		c.SetDeadline(time.Now().Add(2 * time.Second))
+		c.SetDeadline(time.Now().Add(30 * time.Second))
 		if _, err := io.WriteString(c, "x"); err != nil {
 			return err
 		}
@@ -391,7 +391,7 @@ func TestApplyKeepsConnections(t *testing.T) {
 	if err := p.Apply(config("PERMISSIVE")); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(400 * time.Millisecond) // longer than a drain
+	time.Sleep(3500 * time.Millisecond) // longer than a drain
 	if err := ping(); err != nil {
 		t.Fatalf("an equal Config broke a connection: %v", err)
 	}
@@ -478,10 +478,12 @@ func TestServerFirst(t *testing.T) {
 		}
 	}()
 	at := freePort(t)
+	in := inbound("PERMISSIVE", at)
+	in.InspectTimeout = 200 * time.Millisecond
 	start(t, proxy.Options{Identity: identity(t, meshtest.NewCA(t, nil, 0), "shop", "api")},
-		&proxy.Config{Listeners: []*proxy.Listener{inbound("PERMISSIVE", at)}, Clusters: []*proxy.Cluster{static("inbound|80||", netip.MustParseAddrPort(l.Addr().String()), nil)}})
+		&proxy.Config{Listeners: []*proxy.Listener{in}, Clusters: []*proxy.Cluster{static("inbound|80||", netip.MustParseAddrPort(l.Addr().String()), nil)}})
 	c := dial(t, at)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	if b, err := io.ReadAll(c); string(b) != "220 ready\r\n" {
 		t.Errorf("got %q, %v", b, err)
 	}
@@ -574,7 +576,7 @@ func TestExchangeAndDataInOneRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	empty := []byte{0x3D, 0x23, 0x04, 0x67, 0, 0, 0, 0}
 	if _, err := c.Write(append(empty, "ahoy"...)); err != nil {
 		t.Fatal(err)

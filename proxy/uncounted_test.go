@@ -29,7 +29,7 @@ func dialFrom(t *testing.T, from netip.Addr, to netip.AddrPort) *net.TCPConn {
 		t.Skipf("no connection from %s, as on systems whose loopback has one address: %v", from, err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	return c.(*net.TCPConn)
 }
 
