@@ -20,8 +20,8 @@ test-capture: build ## transparent capture: the kernel's part, then whole meshes
 	go test -count=1 -run 'Fabric|Transparent|Programs|Outside' ./local
 	if go test -count=1 -v -run '^TestFabric$$' ./local | grep 'no transparent capture here'; then exit 0; fi; OARLOCK_E2E_BIN="$(CURDIR)/bin" OARLOCK_E2E_CAPTURE=transparent go test -count=1 -timeout 25m -skip "Dashboard|LargeMesh|ThousandsOfStreams" ./e2e
 
-race: ## the packages with goroutines, under the race detector
-	go test -race -timeout 25m $(RACE)
+race: ## the packages with goroutines, under the race detector, whose processes would sleep for a second at their end
+	GORACE=atexit_sleep_ms=10 go test -race -timeout 25m $(RACE)
 
 lint: ## formatting, vet, staticcheck
 	test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && $(STATICCHECK) ./...
