@@ -79,6 +79,9 @@ type logCopy struct {
 
 // copy prints the last lines of a log, all with -1, and what comes after them if it follows.
 func (l *logCopy) copy(ctx context.Context, tail int, follow bool) error {
+	if tail >= 0 && !follow {
+		return l.last(tail)
+	}
 	skip := int64(0)
 	if tail >= 0 {
 		var err error
@@ -109,6 +112,29 @@ func (l *logCopy) copy(ctx context.Context, tail int, follow bool) error {
 			return plainEOF(err)
 		}
 	}
+}
+
+// last prints the last lines of a log. It is read once: where it grows meanwhile, they are no more than that.
+func (l *logCopy) last(n int) error {
+	r, err := l.open(false)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var lines []string
+	for in := bufio.NewReader(r); err == nil; {
+		var line string
+		if line, err = in.ReadString('\n'); line != "" {
+			lines = append(lines, line)
+		}
+		lines = lines[max(0, len(lines)-n):]
+	}
+	for _, line := range lines {
+		if _, werr := l.app.stdout.WriteString(l.app.shown(line)); werr != nil {
+			return werr
+		}
+	}
+	return plainEOF(err)
 }
 
 // before counts the bytes before the last lines.

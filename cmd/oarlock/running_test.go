@@ -138,9 +138,17 @@ func TestLogCopy(t *testing.T) {
 			t.Errorf("--tail %d: %q, want %q", tt.tail, out, tt.want)
 		}
 	}
-	a, _ := testApp()
+	a, out := testApp()
+	l := &logCopy{app: a, open: func(bool) (io.ReadCloser, error) {
+		log += "\nmore" // it grows while it is read
+		return io.NopCloser(strings.NewReader(log)), nil
+	}}
+	if err := errors.Join(l.copy(t.Context(), 2, false), a.stdout.Flush()); err != nil || out.String() != "four\nmore" {
+		t.Errorf("two lines of a log that grows: %q, %v", out, err)
+	}
+	a, _ = testApp()
 	broken := errors.New("it broke")
-	l := &logCopy{app: a, open: func(bool) (io.ReadCloser, error) { return nil, broken }}
+	l = &logCopy{app: a, open: func(bool) (io.ReadCloser, error) { return nil, broken }}
 	if err := l.copy(t.Context(), 1, true); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
