@@ -6,10 +6,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -93,69 +93,66 @@ func (s *Service) withRunning(pods map[Ref][]*Workload, ip string) *Service {
 // runningVersion hashes the version of the manifests with all pods, whether they are ready, and addresses of services.
 // Origins are no content.
 func runningVersion(version string, s *Snapshot, ips map[Ref]string) string {
-	h := sha256.New()
-	hashText(h, version)
+	b := appendText(nil, version)
 	for _, w := range s.Workloads {
 		if w.Ref.Kind == KindPod {
-			hashContent(h, reflect.ValueOf(*w))
-			hashContent(h, reflect.ValueOf(s.Ready(w)))
+			b = appendContent(b, reflect.ValueOf(w))
+			b = appendContent(b, reflect.ValueOf(s.Ready(w)))
 		}
 	}
 	for _, ref := range slices.SortedFunc(maps.Keys(ips), Ref.Compare) {
-		hashText(h, ref.String())
-		hashText(h, ips[ref])
+		b = appendText(appendText(b, ref.String()), ips[ref])
 	}
-	return hex.EncodeToString(h.Sum(nil)[:12])
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:12])
 }
 
-func hashText(h hash.Hash, text string) {
-	hashNumber(h, uint64(len(text)))
-	h.Write([]byte(text))
+func appendText(b []byte, text string) []byte {
+	return append(appendNumber(b, uint64(len(text))), text...)
 }
 
-func hashNumber(h hash.Hash, n uint64) {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], n)
-	h.Write(b[:])
-}
+func appendNumber(b []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(b, n) }
 
-// hashContent hashes all that a workload is made of, but for Origins. Maps are taken in order of their keys.
-func hashContent(h hash.Hash, v reflect.Value) {
+// appendContent writes down all that a workload is made of, but for Origins. Maps are taken in order of their keys. Every change
+// does so for every pod before a sidecar hears of it.
+func appendContent(b []byte, v reflect.Value) []byte {
 	switch v.Kind() {
 	case reflect.String:
-		hashText(h, v.String())
+		return appendText(b, v.String())
+	case reflect.Bool:
+		return strconv.AppendBool(b, v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return appendNumber(b, uint64(v.Int()))
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return appendNumber(b, v.Uint())
 	case reflect.Struct:
-		switch of := v.Interface().(type) {
-		case Origin:
-			return
-		case time.Time:
-			hashNumber(h, uint64(of.UnixNano()))
-			return
+		switch v.Type() {
+		case reflect.TypeFor[Origin]():
+			return b
+		case reflect.TypeFor[time.Time]():
+			return appendNumber(b, uint64(v.Interface().(time.Time).UnixNano()))
 		}
 		for i := range v.NumField() {
-			hashContent(h, v.Field(i))
+			b = appendContent(b, v.Field(i))
 		}
 	case reflect.Slice:
-		hashNumber(h, uint64(v.Len()))
+		b = appendNumber(b, uint64(v.Len()))
 		for i := range v.Len() {
-			hashContent(h, v.Index(i))
+			b = appendContent(b, v.Index(i))
 		}
 	case reflect.Map:
 		keys := v.MapKeys()
 		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
-		hashNumber(h, uint64(len(keys)))
+		b = appendNumber(b, uint64(len(keys)))
 		for _, k := range keys {
-			hashText(h, k.String())
-			hashContent(h, v.MapIndex(k))
+			b = appendContent(appendText(b, k.String()), v.MapIndex(k))
 		}
 	case reflect.Pointer:
-		if v.IsNil() {
-			hashNumber(h, 0)
-			return
+		if b = strconv.AppendBool(b, v.IsNil()); !v.IsNil() {
+			b = appendContent(b, v.Elem())
 		}
-		hashNumber(h, 1)
-		hashContent(h, v.Elem())
 	default:
-		hashText(h, fmt.Sprint(v.Interface()))
+		b = appendText(b, fmt.Sprint(v.Interface()))
 	}
+	return b
 }
