@@ -47,6 +47,7 @@ type journal struct {
 	log       *auditLog // nil: in memory alone
 	list      []*entry
 	announced []*announcement
+	replaced  map[string]time.Time // when tokens were issued of which a newer one is in the list, by name; bounded
 }
 
 // entry is a change with what undoing it needs.
@@ -244,8 +245,9 @@ func (j *journal) trim() {
 	var keep []*entry
 	total, tokens := 0, map[string]bool{}
 	for _, e := range slices.Backward(j.list) {
-		if strings.HasPrefix(e.What, tokenFor) && len(e.Diffs)+len(e.Withheld) == 0 {
+		if e.token() {
 			if tokens[e.What] {
+				j.replace(e)
 				continue
 			}
 			tokens[e.What] = true
@@ -257,6 +259,19 @@ func (j *journal) trim() {
 	}
 	slices.Reverse(keep)
 	j.list = keep
+}
+
+// token says whether the change is that a token was issued.
+func (e *entry) token() bool {
+	return strings.HasPrefix(e.What, tokenFor) && len(e.Diffs)+len(e.Withheld) == 0
+}
+
+// replace remembers where a token was that leaves the list, for whoever reads that page by page. The caller holds mu.
+func (j *journal) replace(e *entry) {
+	if j.replaced == nil || len(j.replaced) > 4*changesKept {
+		j.replaced = map[string]time.Time{}
+	}
+	j.replaced[e.Name] = e.At
 }
 
 // announce says that files were just written, and who did. Where the mesh has taken them already, the change gets its
@@ -380,9 +395,24 @@ func (j *journal) pending() map[string]string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	out := map[string]string{}
-	for _, e := range j.list[max(0, len(j.list)-maxAnnouncement):] {
+	for _, e := range j.recent() {
 		if e.InForce.IsZero() && e.Snapshot != "" {
 			out[e.Name] = e.Snapshot
+		}
+	}
+	return out
+}
+
+// recent are the newest changes that can be in force, newest first: tokens, of which there may be many, are no policy. The caller holds
+// mu.
+func (j *journal) recent() []*entry {
+	var out []*entry
+	for _, e := range slices.Backward(j.list) {
+		if len(out) == maxAnnouncement {
+			break
+		}
+		if !e.token() {
+			out = append(out, e)
 		}
 	}
 	return out
@@ -404,7 +434,7 @@ func (j *journal) inForce(name string, at time.Time, sidecars int) error {
 func (j *journal) adopt(version string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, e := range j.list[max(0, len(j.list)-maxAnnouncement):] {
+	for _, e := range j.recent() {
 		if e.Snapshot == "" && e.InForce.IsZero() && len(e.Diffs)+len(e.Withheld) > 0 {
 			e.Snapshot = version
 		}
@@ -458,6 +488,9 @@ func (j *journal) page(before string, limit int) (out []*entry, more, known bool
 	end := len(j.list)
 	if before != "" {
 		end = slices.IndexFunc(j.list, func(e *entry) bool { return e.Name == before })
+		if at, ok := j.replaced[before]; ok && end < 0 {
+			end = slices.IndexFunc(j.list, func(e *entry) bool { return !e.At.Before(at) }) // its workload's newest is later, and there
+		}
 		if end < 0 {
 			return nil, false, false
 		}

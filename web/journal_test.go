@@ -128,3 +128,48 @@ func TestTokensLeaveRoom(t *testing.T) {
 	defer j.close()
 	check("after it")
 }
+
+// TestTokensHideNothing: however many tokens were issued since, a change that is not in force everywhere is waited for, and who reads
+// the list page by page goes on from a token that was replaced meanwhile.
+func TestTokensHideNothing(t *testing.T) {
+	j := &journal{}
+	now := int64(0)
+	add := func(e *entry) *entry {
+		now++
+		e.At = time.Unix(now, 0)
+		if err := j.add(e); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	tokens := func() {
+		for i := range maxAnnouncement + 8 {
+			add(&entry{Change: api.Change{What: fmt.Sprintf("%sshop/web-%d", tokenFor, i)}})
+		}
+	}
+	older, policy := add(entryOf(0, 1)), add(entryOf(1, 1))
+	older.Snapshot = "v1"
+	tokens()
+	j.adopt("v2")
+	if got := j.pending(); len(got) != 2 || got[older.Name] != "v1" || got[policy.Name] != "v2" {
+		t.Errorf("these are waited for: %v", got)
+	}
+	first, more, known := j.page("", 5)
+	if len(first) != 5 || !more || !known {
+		t.Fatalf("%d changes, more %v", len(first), more)
+	}
+	tokens()
+	rest, more, known := j.page(first[4].Name, 5)
+	if !known || more || len(rest) != 2 || rest[0].Name != policy.Name || rest[1].Name != older.Name {
+		t.Errorf("after the first page there are %d changes, known %v", len(rest), known)
+	}
+	if _, _, known := j.page("nobody", 5); known {
+		t.Error("a change that never was is known")
+	}
+	for range 4 * changesKept / maxAnnouncement {
+		tokens()
+	}
+	if n := len(j.replaced); n > 4*changesKept+1 {
+		t.Errorf("%d tokens are remembered", n)
+	}
+}
