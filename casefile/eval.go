@@ -181,7 +181,7 @@ func (run *runner) compat(s *statement) *Failure {
 	if v.Rule != resolve.None {
 		rule = run.snap.DestinationRules[v.Rule].Ref
 	}
-	row := []string{v.Status.Word(d), v.Server.Word(d), resolve.ClientWord(v.Client, d),
+	row := []string{v.Status.String(), v.Server.Word(d), resolve.ClientWord(v.Client, d),
 		resolve.RefWord(policy, d, run.snap.Config.RootNamespace), resolve.RefWord(rule, d, "")}
 	for i, w := range row {
 		if strings.Contains(w, " ") {

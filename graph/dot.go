@@ -10,9 +10,9 @@ import (
 	"github.com/oarlock/oarlock/mesh"
 )
 
-// Label is what a drawing writes on an edge: the port, the subset, the declared status in the words of the dialect, and what
-// was seen: the lock, the share of mTLS, how much.
-func (g *Graph) Label(e *Edge) string {
+// Label is what a drawing writes on an edge: the port, the subset, the declared status, and what was seen: the
+// lock, the share of mTLS, how much.
+func (e *Edge) Label() string {
 	var parts []string
 	if e.Port != 0 {
 		parts = append(parts, strconv.FormatUint(uint64(e.Port), 10))
@@ -21,7 +21,7 @@ func (g *Graph) Label(e *Edge) string {
 		parts = append(parts, "("+e.Subset+")")
 	}
 	if e.Declared != nil {
-		parts = append(parts, e.Declared.Verdict.Status.Word(g.Dialect))
+		parts = append(parts, e.Declared.Verdict.Status.String())
 	}
 	if e.Lock != LockUnknown {
 		parts = append(parts, e.Lock.String())
@@ -64,7 +64,7 @@ func (g *Graph) WriteDOT(w io.Writer) error {
 		if e.Lock != LockUnknown {
 			style += ", tooltip=" + dotQuote(e.Reason)
 		}
-		fmt.Fprintf(&b, "  %s -> %s [label=%s, color=%s%s];\n", dotQuote(e.From), dotQuote(e.To), dotQuote(g.Label(e)), lockColour(e.Lock), style)
+		fmt.Fprintf(&b, "  %s -> %s [label=%s, color=%s%s];\n", dotQuote(e.From), dotQuote(e.To), dotQuote(e.Label()), lockColour(e.Lock), style)
 	}
 	b.WriteString("}\n")
 	_, err := io.WriteString(w, b.String())

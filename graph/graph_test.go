@@ -120,7 +120,7 @@ func edges(g *Graph) []string {
 	var out []string
 	for i := range g.Edges {
 		e := &g.Edges[i]
-		line := g.Node(e.From).Name + " -> " + g.Node(e.To).Name + " " + g.Label(e)
+		line := g.Node(e.From).Name + " -> " + g.Node(e.To).Name + " " + e.Label()
 		for _, s := range e.Sources {
 			line += " " + s.Kind.String()
 		}

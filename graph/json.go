@@ -33,7 +33,7 @@ func (g *Graph) JSON() *api.Graph {
 		out.Nodes = append(out.Nodes, g.Nodes[i].JSON())
 	}
 	for i := range g.Edges {
-		out.Edges = append(out.Edges, g.Edges[i].JSON(g.Dialect))
+		out.Edges = append(out.Edges, g.Edges[i].JSON())
 	}
 	return out
 }
@@ -57,11 +57,11 @@ func (n *Node) JSON() api.GraphNode {
 }
 
 // JSON gives the edge in its JSON shape.
-func (e *Edge) JSON(d mesh.Dialect) api.Edge {
+func (e *Edge) JSON() api.Edge {
 	out := api.Edge{ID: e.ID(), From: e.From, To: e.To, Port: e.Port, Subset: e.Subset, Lock: e.Lock.String(), Reason: e.Reason,
 		Weak: e.Weak(), Sources: []api.EdgeSource{}, Findings: findingsJSON(e.Findings), Members: e.Members}
 	if v := e.Declared; v != nil {
-		out.Declared = &api.Declared{Status: v.Verdict.Status.Word(d), Server: v.Verdict.Server.String(), Mode: "UNSET",
+		out.Declared = &api.Declared{Status: v.Verdict.Status.String(), Server: v.Verdict.Server.String(), Mode: "UNSET",
 			Wire: v.Verdict.Wire.String(), Cause: v.Verdict.Cause.String(), Policy: v.Policy.orNil(), Rule: v.Rule.orNil()}
 		if v.Verdict.Client != mesh.ClientUnset {
 			out.Declared.Mode = v.Verdict.Client.String()

@@ -44,7 +44,7 @@ func (g *Graph) WriteMermaid(w io.Writer) error {
 			arrow = "-.->"
 		}
 		label := ""
-		if l := g.Label(e); l != "" {
+		if l := e.Label(); l != "" {
 			label = "|" + mermaidQuote(l) + "|"
 		}
 		fmt.Fprintf(&b, "  %s %s%s %s\n", ids[e.From], arrow, label, ids[e.To])

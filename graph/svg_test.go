@@ -268,7 +268,6 @@ func TestWriteErrors(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	g := &Graph{Dialect: mesh.DialectCurrent}
 	d := declared(resolve.WireMTLS, resolve.StatusAuto, resolve.ServerStrict)
 	for _, c := range []struct {
 		e    Edge
@@ -284,7 +283,7 @@ func TestWords(t *testing.T) {
 		{Edge{Port: 80, Lock: LockUnknown, Observed: &Observed{Requests: 2}}, ":80 / 2/s"},
 		{Edge{Members: 7, Lock: LockOpen, Observed: &Observed{Requests: 2, Known: 1}}, "7 edges plain / 2/s"},
 	} {
-		if got := strings.Join(g.words(&c.e), " / "); got != c.want {
+		if got := strings.Join(c.e.words(), " / "); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
@@ -317,10 +316,9 @@ func TestLegendSaysWhatWasMeasured(t *testing.T) {
 	}
 }
 
-func ExampleGraph_Label() {
-	g := &Graph{Dialect: mesh.DialectCurrent}
+func ExampleEdge_Label() {
 	e := Edge{Port: 8080, Declared: declared(resolve.WireMTLS, resolve.StatusAuto, resolve.ServerPermissive), Lock: LockMixed,
 		Observed: &Observed{Requests: 40, MTLS: 0.97, Known: 1}}
-	fmt.Println(g.Label(&e))
+	fmt.Println(e.Label())
 	// Output: 8080 AUTO mixed 97 % mTLS 40/s
 }

@@ -36,7 +36,7 @@ func (p *picture) edges() []label {
 		p.line(e, line)
 		l := label{edge: e}
 		if len(p.g.Edges) <= maxLabels {
-			l.lines = p.g.words(e)
+			l.lines = e.words()
 		}
 		l.at = p.free(&l, line.flat(), toward(outs[e.From], ins[e.To]))
 		out = append(out, l)
@@ -113,7 +113,7 @@ func (l *label) rectangle() rectangle {
 }
 
 // words are the lines below an edge's lock.
-func (g *Graph) words(e *Edge) []string {
+func (e *Edge) words() []string {
 	var first, second []string
 	if e.Members > 0 {
 		first = append(first, fmt.Sprintf("%d edges", e.Members))
@@ -129,7 +129,7 @@ func (g *Graph) words(e *Edge) []string {
 	case o != nil && o.Known > 0 && o.Requests+o.Connections > 0 && (e.Lock != LockUnknown || o.MTLS > 0):
 		first = append(first, share(e.Lock, o.MTLS))
 	case o == nil && e.Declared != nil:
-		first = append(first, e.Declared.Verdict.Status.Word(g.Dialect))
+		first = append(first, e.Declared.Verdict.Status.String())
 	}
 	if o != nil {
 		second = append(second, per(o.Attempts()))

@@ -161,7 +161,7 @@ func (c *comparison) add(kind string, u user, p port, a answer) {
 func (s *side) side(v resolve.Verdict) api.Side {
 	r := s.resolver()
 	snap := r.Snapshot()
-	out := api.Side{Status: v.Status.Word(snap.Dialect), Server: v.Server.String(), Mode: "UNSET", Wire: v.Wire.String()}
+	out := api.Side{Status: v.Status.String(), Server: v.Server.String(), Mode: "UNSET", Wire: v.Wire.String()}
 	if v.Client != mesh.ClientUnset {
 		out.Mode = v.Client.String()
 	}

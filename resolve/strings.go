@@ -11,7 +11,7 @@ func word(i uint8, words ...string) string {
 	return ""
 }
 
-// String gives OK, AUTO, CONFLICT, MAY CONFLICT, not captured or UNKNOWN.
+// String gives OK, AUTO, CONFLICT, MAY CONFLICT, not captured or UNKNOWN, which are tls-check's words too (semantics L45 to L47).
 func (s Status) String() string {
 	return word(uint8(s), "OK", "AUTO", "CONFLICT", "MAY CONFLICT", "not captured", "UNKNOWN")
 }

@@ -2,29 +2,12 @@ package resolve
 
 import "github.com/oarlock/oarlock/mesh"
 
-// Word gives the STATUS column's word in a dialect (semantics L45 to L47).
-func (s Status) Word(d mesh.Dialect) string {
-	switch s {
-	case StatusOK:
-		return "OK"
-	case StatusAuto:
-		return "AUTO"
-	case StatusMayConflict:
-		return "MAY CONFLICT"
-	case StatusNotCaptured:
-		return "not captured"
-	case StatusUnknown:
-		return "UNKNOWN"
-	}
-	return "CONFLICT"
-}
-
 // Word gives the SERVER column's word in a dialect (semantics L43).
 func (s Server) Word(d mesh.Dialect) string {
 	if d.Legacy() && d < mesh.Dialect14 {
 		return map[Server]string{ServerDisable: "HTTP", ServerPermissive: "HTTP/mTLS", ServerStrict: "mTLS", ServerMixed: "MIXED"}[s]
 	}
-	return map[Server]string{ServerDisable: "DISABLE", ServerPermissive: "PERMISSIVE", ServerStrict: "STRICT", ServerMixed: "MIXED"}[s]
+	return s.String()
 }
 
 // ClientWord gives the CLIENT column's word in a dialect (semantics L44).

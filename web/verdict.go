@@ -25,7 +25,7 @@ func Verdict(r *resolve.Resolver, x *resolve.Explanation) api.Verdict {
 	v, s := x.Verdict, r.Snapshot()
 	out := api.Verdict{
 		Client: Caller(s, x.Client), Target: callee(x.Target),
-		Status: v.Status.Word(s.Dialect), Server: v.Server.String(), Mode: modeWord(v.Client),
+		Status: v.Status.String(), Server: v.Server.String(), Mode: modeWord(v.Client),
 		Auto: v.Auto.String(), Wire: v.Wire.String(), Outbound: v.Outbound.String(),
 		Cause: v.Cause.String(), Reason: v.Cause.Clause(v.Wire, v.Client),
 		Policy: Place(r.Policy(v.Policy)), TieBreak: tieWord(v.Tie), Rule: ruleAt(s, v.Rule),

@@ -176,7 +176,7 @@ func (v *picture) cells(e *graph.Edge, wide bool) []string {
 	declared, wire, policy, rule, reason := "-", "-", "-", "-", e.Reason
 	if e.Declared != nil {
 		verdict := e.Declared.Verdict
-		declared, wire = verdict.Status.Word(d), verdict.Wire.String()
+		declared, wire = verdict.Status.String(), verdict.Wire.String()
 		policy = resolve.RefWord(e.Declared.Policy.Ref, d, v.l.snap.Config.RootNamespace)
 		rule = resolve.RefWord(e.Declared.Rule.Ref, d, "")
 		if v.live == nil {
@@ -305,7 +305,7 @@ func (a *app) printEdges(format string, v *picture) error {
 		edges = v.live.Edges
 	} else {
 		for i := range v.g.Edges {
-			edges = append(edges, v.g.Edges[i].JSON(v.g.Dialect))
+			edges = append(edges, v.g.Edges[i].JSON())
 		}
 	}
 	out, err := a.list(format, begin)

@@ -221,7 +221,7 @@ func (e *explainer) callee() string {
 // sentence is the verdict in one sentence: `CONFLICT: the client sends plaintext, and ...; 1 of 2 endpoints refuses.`
 func (e *explainer) sentence() string {
 	v := e.x.Verdict
-	s := v.Status.Word(e.l.snap.Dialect) + ": " + v.Cause.Clause(v.Wire, v.Client)
+	s := v.Status.String() + ": " + v.Cause.Clause(v.Wire, v.Client)
 	if v.Refused > 0 && v.Refused < v.Endpoints {
 		verb := "refuse"
 		if v.Refused == 1 {

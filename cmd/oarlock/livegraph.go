@@ -26,7 +26,7 @@ func graphOf(in *api.Graph, d mesh.Dialect) *graph.Graph {
 		out.Nodes = append(out.Nodes, seenNode(&in.Nodes[i]))
 	}
 	for i := range in.Edges {
-		out.Edges = append(out.Edges, seenEdge(&in.Edges[i], d))
+		out.Edges = append(out.Edges, seenEdge(&in.Edges[i]))
 	}
 	return out
 }
@@ -42,8 +42,8 @@ func seenNode(n *api.GraphNode) graph.Node {
 	return out
 }
 
-func seenEdge(e *api.Edge, d mesh.Dialect) graph.Edge {
-	out := graph.Edge{From: e.From, To: e.To, Port: e.Port, Subset: e.Subset, Declared: declaredOf(e.Declared, d), Lock: valueOf(graph.LockBroken, e.Lock),
+func seenEdge(e *api.Edge) graph.Edge {
+	out := graph.Edge{From: e.From, To: e.To, Port: e.Port, Subset: e.Subset, Declared: declaredOf(e.Declared), Lock: valueOf(graph.LockBroken, e.Lock),
 		Reason: e.Reason, Observed: observedOf(e.Observed), Findings: findingsOf(e.Findings)}
 	for _, s := range e.Sources {
 		out.Sources = append(out.Sources, graph.Source{Kind: valueOf(graph.SourceTraffic, s.Kind), Text: s.Text, At: graphPlace(s.Ref)})
@@ -64,17 +64,12 @@ func seenEdge(e *api.Edge, d mesh.Dialect) graph.Edge {
 	return out
 }
 
-func declaredOf(in *api.Declared, d mesh.Dialect) *graph.Declared {
+func declaredOf(in *api.Declared) *graph.Declared {
 	if in == nil {
 		return nil
 	}
-	v := resolve.Verdict{Server: valueOf(resolve.ServerMixed, in.Server), Client: valueOf(mesh.ClientIstioMutual, in.Mode), Wire: valueOf(resolve.WireUnknown, in.Wire),
+	v := resolve.Verdict{Status: valueOf(resolve.StatusUnknown, in.Status), Server: valueOf(resolve.ServerMixed, in.Server), Client: valueOf(mesh.ClientIstioMutual, in.Mode), Wire: valueOf(resolve.WireUnknown, in.Wire),
 		Policy: resolve.None, Rule: resolve.None}
-	for s := resolve.StatusOK; s <= resolve.StatusUnknown; s++ {
-		if s.Word(d) == in.Status {
-			v.Status = s
-		}
-	}
 	for c := resolve.CauseNone; c.String() != ""; c++ {
 		if c.String() == in.Cause {
 			v.Cause = c

@@ -329,7 +329,7 @@ func (t *tlsCheck) cells(c resolve.Class, r checkRow) []string {
 	rule, _ := t.mesh.rule(v.Rule)
 	cells := []string{
 		fmt.Sprintf("%s:%d", r.host, r.port.Number),
-		v.Status.Word(d),
+		v.Status.String(),
 		v.Server.Word(d),
 		resolve.ClientWord(v.Client, d),
 		resolve.RefWord(policy, d, s.Config.RootNamespace),
