@@ -107,7 +107,7 @@ func nodeOf(pod string) *corev3.Node {
 }
 
 func timeout(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -260,6 +260,22 @@ func wait(t testing.TB, s *xds.Server, version string, nodes int) {
 	}
 }
 
+// reach waits for a state of the clients.
+func reach(t *testing.T, s *xds.Server, what string, ok func([]xds.NodeStatus) bool) {
+	t.Helper()
+	for end := timeout(t); ; {
+		changed := s.Changed() // before one looks: a change in between is not missed
+		if ok(s.Status()) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-end.Done():
+			t.Fatalf("not in time: %s: %+v", what, s.Status())
+		}
+	}
+}
+
 // TestPushIsADifference: a policy for one pod is sent to that pod alone, and counts for all at once.
 func TestPushIsADifference(t *testing.T) {
 	s := xds.NewServer(xds.Options{})
@@ -359,17 +375,9 @@ func TestSlowClient(t *testing.T) {
 		last = town(t, strings.ReplaceAll(third, "third", fmt.Sprintf("third-%d", i)))
 		s.Set(last)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		i := slices.IndexFunc(s.Status(), func(n xds.NodeStatus) bool { return n.Pod.Name == "api-1" })
-		if s.Status()[i].InForce == last.Snapshot().Version {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the quick client waits for the slow one")
-		}
-		<-s.Changed()
-	}
+	reach(t, s, "the quick client does not wait for the slow one", func(all []xds.NodeStatus) bool {
+		return slices.ContainsFunc(all, func(n xds.NodeStatus) bool { return n.Pod.Name == "api-1" && n.InForce == last.Snapshot().Version })
+	})
 	var responses atomic.Int32
 	slow.refuse = func(string) string {
 		responses.Add(1)
@@ -407,12 +415,15 @@ func TestOnlyOnesOwn(t *testing.T) {
 }
 
 func TestBounds(t *testing.T) {
-	s := xds.NewServer(xds.Options{MaxStreams: 1, MaxNames: 3, FirstRequest: 50 * time.Millisecond})
+	s := xds.NewServer(xds.Options{MaxStreams: 1, MaxNames: 3})
 	s.Set(town(t, ""))
-	conn := serve(t, s)
-	client := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
+	conn, hasty := serve(t, s), serve(t, xds.NewServer(xds.Options{FirstRequest: 50 * time.Millisecond}))
 	code := func(r *discoveryv3.DiscoveryRequest) codes.Code {
-		stream, err := client.StreamAggregatedResources(timeout(t))
+		to := conn
+		if r == nil {
+			to = hasty
+		}
+		stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(to).StreamAggregatedResources(timeout(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -461,9 +472,7 @@ spec: {containers: [{name: app, image: app}]}
 status: {podIP: 10.244.0.9}
 `)
 	go c.run()
-	for len(s.Status()) == 0 {
-		<-s.Changed()
-	}
+	reach(t, s, "it is connected", func(all []xds.NodeStatus) bool { return len(all) > 0 })
 	s.Set(next)
 	wait(t, s, next.Snapshot().Version, 1)
 }

@@ -49,16 +49,9 @@ func (p *plane) serve(address string) string {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
 	}
-	var listener net.Listener
-	for range 100 {
-		var err error
-		if listener, err = net.Listen(network, address); err == nil {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if listener == nil {
-		p.t.Fatalf("cannot listen on %s", address)
+	listener, err := net.Listen(network, address)
+	if err != nil {
+		p.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	server := grpc.NewServer()
@@ -207,11 +200,10 @@ func (s *sink) last() (*proxy.Config, int) {
 // eventually waits for something to become true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 500 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if ok() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("it never came to this: %s", what)
 }
@@ -277,12 +269,12 @@ func TestFollow(t *testing.T) {
 		const changed = "outbound|80||web.app.svc.cluster.local"
 		w.endpoints[changed] = &endpointv3.ClusterLoadAssignment{ClusterName: changed}
 		p.set("2", w)
+		var second *proxy.Config
 		eventually(t, "an empty cluster", func() bool {
-			c, _ := s.last()
-			i := slices.IndexFunc(c.Clusters, func(c *proxy.Cluster) bool { return c.Name == changed })
-			return len(c.Clusters[i].Endpoints) == 0
+			second, _ = s.last()
+			i := slices.IndexFunc(second.Clusters, func(c *proxy.Cluster) bool { return c.Name == changed })
+			return len(second.Clusters[i].Endpoints) == 0
 		})
-		second, _ := s.last()
 		for i, old := range first.Clusters {
 			if now := second.Clusters[i]; (old != now) != (old.Name == changed) {
 				t.Errorf("cluster %s: same pointer %v", old.Name, old == now)
@@ -327,6 +319,7 @@ func TestRefusedKeepsTheOld(t *testing.T) {
 		if got := p.lastRefused(); got != want {
 			t.Errorf("NACK says %q", got)
 		}
+		eventually(t, "a refusal that is counted", func() bool { return c.Status().Refused > 0 })
 		time.Sleep(300 * time.Millisecond)
 		if n := c.Status().Refused; n != 1 {
 			t.Errorf("%d refusals of one response", n)
@@ -350,7 +343,8 @@ func TestControlPlaneAway(t *testing.T) {
 	both(t, func(t *testing.T, delta bool) {
 		p, s, w := newPlane(t), &sink{}, recordedWorld(t, "strict")
 		p.set("1", w)
-		address := p.serve("127.0.0.1:0")
+		address := "unix:" + filepath.Join(t.TempDir(), "xds") // nobody else takes it meanwhile
+		p.serve(address)
 		c := start(t, Options{Target: address, Delta: delta, Apply: s.apply})
 		eventually(t, "a configuration", func() bool { _, n := s.last(); return n == 1 })
 		before, _ := s.last()
