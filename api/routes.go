@@ -96,12 +96,12 @@ func (c *Client) Overview(ctx context.Context, window time.Duration) (*Overview,
 	return ask[Overview](ctx, c, http.MethodGet, path("/v1/overview", values("window", duration(window))), nil)
 }
 
-// Edge tells all of an edge, Node all of a node, by ID.
+// Edge tells all of an edge, by ID.
 func (c *Client) Edge(ctx context.Context, id string, window time.Duration) (*EdgeDetails, error) {
 	return ask[EdgeDetails](ctx, c, http.MethodGet, path("/v1/edge", values("id", id, "window", duration(window))), nil)
 }
 
-// Node tells all of a node.
+// Node tells all of a node, by ID.
 func (c *Client) Node(ctx context.Context, id string, window time.Duration) (*NodeDetails, error) {
 	return ask[NodeDetails](ctx, c, http.MethodGet, path("/v1/node", values("id", id, "window", duration(window))), nil)
 }

@@ -164,16 +164,11 @@ func verifyServer(cs tls.ConnectionState, roots *x509.CertPool, name string) err
 }
 
 func xdsStatus(c *xdsclient.Client) metrics.XDSStatus {
-	st, dump := c.Status(), c.Dump()
+	st := c.Status()
 	out := metrics.XDSStatus{Connected: st.Connected, Acknowledged: uint64(st.Acknowledged), Refused: uint64(st.Refused),
-		Versions: map[string]string{}}
+		Versions: c.Versions()}
 	for _, n := range c.Ignored() {
 		out.Ignored += n
-	}
-	for _, t := range dump.Types {
-		if t.Version != "" {
-			out.Versions[t.TypeURL] = t.Version
-		}
 	}
 	return out
 }

@@ -442,6 +442,9 @@ func (s *Server) join(st *stream, id nodeID) error {
 }
 
 func (s *Server) leave(st *stream, err error) {
+	if st.id.text != "" { // set by this goroutine alone; and nobody waits for a line of the log
+		s.log.Info("node disconnected", "node", st.id.text, "error", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.streams, st)
@@ -451,7 +454,6 @@ func (s *Server) leave(st *stream, err error) {
 	if st.id.text == "" {
 		return
 	}
-	s.log.Info("node disconnected", "node", st.id.text, "error", err)
 	if st.aim.known && len(s.gone) < s.opt.MaxStreams {
 		n := st.status()
 		n.Connected, n.Since = false, time.Now()

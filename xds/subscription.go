@@ -2,6 +2,7 @@ package xds
 
 import (
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -149,18 +150,12 @@ func (sub *subscription) keep(held bool, removed []*Resource, l list) {
 	}
 	sub.kept = slices.DeleteFunc(append(sub.kept, removed...), func(r *Resource) bool { return l.find(r.Name) != nil })
 	slices.SortFunc(sub.kept, byName)
-	sub.kept = slices.CompactFunc(sub.kept, func(a, b *Resource) bool { return a.Name == b.Name })
+	sub.kept = slices.CompactFunc(sub.kept, sameName)
 }
 
-func byName(a, b *Resource) int {
-	switch {
-	case a.Name < b.Name:
-		return -1
-	case a.Name > b.Name:
-		return 1
-	}
-	return 0
-}
+func byName(a, b *Resource) int { return strings.Compare(a.Name, b.Name) }
+
+func sameName(a, b *Resource) bool { return a.Name == b.Name }
 
 // missing lists pending names that there is nothing for: in the variant of differences the client is told so.
 func (sub *subscription) missing(l list) []string {

@@ -15,8 +15,8 @@ type Set struct {
 
 // newSet sorts what it is given. Of several resources with one name the first counts.
 func newSet(list []*Resource) *Set {
-	slices.SortStableFunc(list, func(a, b *Resource) int { return strings.Compare(a.Name, b.Name) })
-	list = slices.CompactFunc(list, func(a, b *Resource) bool { return a.Name == b.Name })
+	slices.SortStableFunc(list, byName)
+	list = slices.CompactFunc(list, sameName)
 	h := sha256.New()
 	for _, r := range list {
 		h.Write([]byte(r.Name))
