@@ -163,7 +163,7 @@ func (p program) serve(t *testing.T, pod *PodNamespace) {
 // endGroup asks first: a PostgreSQL that is killed leaves shared memory behind.
 func endGroup(cmd *exec.Cmd) {
 	group := -cmd.Process.Pid
-	syscall.Kill(group, syscall.SIGINT)
+	cmd.Process.Signal(syscall.SIGTERM)
 	late := time.AfterFunc(30*time.Second, func() { syscall.Kill(group, syscall.SIGKILL) })
 	cmd.Wait()
 	late.Stop()
