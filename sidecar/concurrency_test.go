@@ -177,8 +177,8 @@ func rings(a *adapter, within time.Duration, compute bool) bool {
 
 // TestAdapt: a process that computes is told so and gets more processors; at rest it gives them back, and is told anew.
 func TestAdapt(t *testing.T) {
-	a := newAdapter(t)
 	begin := useNow()
+	a := newAdapter(t)
 	if !rings(a, time.Minute, true) { // others may have the machine for themselves
 		t.Fatal("the alarm does not ring for a process that computes")
 	}
@@ -203,17 +203,13 @@ func TestAdapt(t *testing.T) {
 
 // TestAlarmSleeps: a process at rest is not woken, nor one that has all processors it may have.
 func TestAlarmSleeps(t *testing.T) {
-	a := newAdapter(t)
 	begin := useNow()
+	a := newAdapter(t)
 	if rang := rings(a, 100*time.Millisecond, false); rang && useNow().taken-begin.taken < busyTime/2 {
 		t.Error("the alarm rings at rest")
 	}
 	a.rung(use{a.busy.at.Add(busyTime), a.busy.taken + busyTime})
-	select {
-	case <-a.C(): // from before
-	default:
-	}
-	if rings(a, 3*busyTime, true) {
+	if rings(a, 3*busyTime, true) && rings(a, 3*busyTime, true) { // once may be from before
 		t.Error("the alarm rings although there are no more processors")
 	}
 }

@@ -50,13 +50,13 @@ type pair struct {
 // api; edit changes the text.
 func files(t testing.TB, folder, app string, edit func(string) string) (client, server *bootstrap.File, from, to int) {
 	t.Helper()
-	from, to = freePort(t), freePort(t)
+	from, to = meshtest.Port(t), meshtest.Port(t)
 	socket := filepath.Dir(socketPath(t))
 	parse := func(name string) *bootstrap.File {
 		text := strings.NewReplacer("/etc/oarlock/", folder+"/", "/run/oarlock/", socket+"/", "/var/lib/oarlock/", folder+"/",
 			`"port_value": 15001`, fmt.Sprintf(`"port_value": %d`, from), `"port_value": 8443`, fmt.Sprintf(`"port_value": %d`, to),
 			`"port_value": 8080`, `"port_value": `+app[strings.LastIndexByte(app, ':')+1:],
-			"127.0.0.1:15090", fmt.Sprintf("127.0.0.1:%d", freePort(t)), "127.0.0.1:15021", fmt.Sprintf("127.0.0.1:%d", freePort(t)),
+			"127.0.0.1:15090", fmt.Sprintf("127.0.0.1:%d", meshtest.Port(t)), "127.0.0.1:15021", fmt.Sprintf("127.0.0.1:%d", meshtest.Port(t)),
 		).Replace(documented(t, name))
 		f, err := bootstrap.Parse([]byte(edit(text)))
 		if err != nil {
@@ -102,7 +102,7 @@ func web(t testing.TB) (*meshtest.CA, string) {
 // fetch makes one request on a connection of its own.
 func fetch(t testing.TB, url string) (int, string) {
 	t.Helper()
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	resp, err := c.Get(url)
 	if err != nil {
 		return 0, err.Error()
@@ -149,7 +149,7 @@ func TestDocumentedPair(t *testing.T) {
 func wantSeries(t testing.TB, r *running, want, name string, labels ...string) {
 	t.Helper()
 	var seen []string
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		seen = nil
 		_, text := r.get("/stats/prometheus")
 	lines:
@@ -182,7 +182,10 @@ func TestWrongIdentities(t *testing.T) {
 			t.Errorf("as eve: %d %s", status, body)
 		}
 		wantSeries(t, p.server, "1", "oarlock_handshake_failures_total", `reporter="destination"`, `destination_workload="api"`)
-		p.server.want("/stats", "ssl.fail_verify_san: 1")
+		eventually(t, "counted by its cause", func() bool {
+			_, body := p.server.get("/stats")
+			return strings.Contains(body, "ssl.fail_verify_san: 1")
+		})
 	})
 	t.Run("server", func(t *testing.T) {
 		p := startPair(t, folderFor(t, authority, map[string]string{"web": "web", "api": "eve"}), app, noAccount)
@@ -238,7 +241,7 @@ func TestBytesThroughPair(t *testing.T) {
 func TestProbeFromInside(t *testing.T) {
 	_, folder := web(t)
 	p := startPair(t, folder, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), asIs)
-	status, body := p.client.post("/probe", fmt.Sprintf(`{"address": "127.0.0.1:%d"}`, p.port))
+	status, body := p.client.post("/probe", fmt.Sprintf(`{"address": "127.0.0.1:%d", "timeoutMilliseconds": 10000}`, p.port))
 	if status != 200 {
 		t.Fatalf("probe: %d %s", status, body)
 	}
@@ -275,7 +278,7 @@ func TestProbeIsNoTraffic(t *testing.T) {
 	p := startPair(t, folder, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(s string) string {
 		return strings.Replace(s, `"version": 1,`, `"version": 1, "capture": {"uncounted": ["127.66.0.0/24"], "prober": "127.66.0.9"},`, 1)
 	})
-	if status, body := p.client.post("/probe", fmt.Sprintf(`{"address": "127.0.0.1:%d"}`, p.port)); status != 200 || !strings.Contains(body, `"http"`) {
+	if status, body := p.client.post("/probe", fmt.Sprintf(`{"address": "127.0.0.1:%d", "timeoutMilliseconds": 10000}`, p.port)); status != 200 || !strings.Contains(body, `"http"`) {
 		t.Fatalf("probe: %d %s", status, body)
 	}
 	if status, body := fetch(t, p.url+"x"); status != 200 {
@@ -301,7 +304,7 @@ func TestDrain(t *testing.T) {
 		close(arrived)
 		<-answer
 		fmt.Fprint(w, "late")
-	}), asIs)
+	}), func(s string) string { return strings.Replace(s, `"version": 1,`, `"version": 1, "drain": "1m",`, 1) })
 	got := make(chan string, 1)
 	go func() {
 		_, body := fetch(t, p.url)
@@ -354,7 +357,7 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err = Run(ctx, client, Options{})
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {

@@ -261,7 +261,7 @@ func TestControlPlaneIsVerified(t *testing.T) {
 	for want, x := range map[string]*bootstrap.XDS{
 		"unknown authority": {Address: ads.address, ServerName: meshtest.CAServerName, RootsFile: other.RootsFile},
 		"not somebody.else": {Address: ads.address, ServerName: "somebody.else", RootsFile: authority.RootsFile},
-		"refused":           {Address: fmt.Sprintf("127.0.0.1:%d", freePort(t)), ServerName: meshtest.CAServerName, RootsFile: authority.RootsFile},
+		"refused":           {Address: fmt.Sprintf("127.0.0.1:%d", meshtest.Port(t)), ServerName: meshtest.CAServerName, RootsFile: authority.RootsFile},
 	} {
 		r := launch(t, &bootstrap.File{Node: node("web"), XDS: x})
 		eventually(t, want, func() bool {
@@ -287,7 +287,7 @@ func TestControlPlaneMisconfiguration(t *testing.T) {
 		"xds.rootsFile":         {Address: "127.0.0.1:1", RootsFile: empty + "not"},
 		"neither rootsFile nor": {Address: "127.0.0.1:1"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		err := Run(ctx, &bootstrap.File{Node: node("web"), XDS: x}, Options{})
 		cancel()
 		if !errors.As(err, new(*ConfigError)) || !strings.Contains(err.Error(), want) {
