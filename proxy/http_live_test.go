@@ -219,7 +219,7 @@ func TestStaleConnections(t *testing.T) {
 	if served.Load() != 20 || broken.Load() == 0 {
 		t.Errorf("%d were served, %d connections were stale", served.Load(), broken.Load())
 	}
-	if strings.Contains(logs.String(), "503") {
+	if strings.Contains(logs.String(), `" 503 `) {
 		t.Error(logs.String())
 	}
 	// A POST that may have been seen is not sent twice.
