@@ -26,7 +26,7 @@ type stage struct {
 }
 
 // watch opens the dashboard of a mesh.
-func watch(t *testing.T, m *liveMesh, s screen) *stage {
+func watch(t testing.TB, m *liveMesh, s screen) *stage {
 	t.Helper()
 	b := newBrowser(t, s)
 	link := m.link()
