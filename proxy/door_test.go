@@ -307,9 +307,10 @@ func (c *resplitConn) Write(p []byte) (int, error) {
 
 // A hello may come slowly, in pieces, in several records, and may be long.
 func TestHellos(t *testing.T) {
-	authority, at := meshtest.NewCA(t, nil, 0), freePort(t)
+	authority, calm, hasty := meshtest.NewCA(t, nil, 0), inbound("STRICT", freePort(t)), inbound("STRICT", freePort(t))
+	hasty.Name, hasty.InspectTimeout = "hasty", 2*time.Second
 	start(t, proxy.Options{Identity: identity(t, authority, "shop", "api")},
-		&proxy.Config{Listeners: []*proxy.Listener{inbound("STRICT", at)}, Clusters: []*proxy.Cluster{static("inbound|80||", echo(t), nil)}})
+		&proxy.Config{Listeners: []*proxy.Listener{calm, hasty}, Clusters: []*proxy.Cluster{static("inbound|80||", echo(t), nil)}})
 	id := identity(t, authority, "front", "web")
 	long := []string{"istio"}
 	for i := range 200 {
@@ -324,7 +325,7 @@ func TestHellos(t *testing.T) {
 		"TLS 1.2":      {max: tls.VersionTLS12},
 		"byte by byte": {wrap: func(c net.Conn) net.Conn { return &pacedConn{Conn: c, size: 1, first: 40} }},
 		"slowly": {wrap: func(c net.Conn) net.Conn {
-			return &pacedConn{Conn: c, size: 100, pause: 50 * time.Millisecond, first: 800}
+			return &pacedConn{Conn: c, size: 40, pause: 500 * time.Millisecond, first: 200}
 		}},
 		"6 KB":                     {alpn: long},
 		"6 KB in pieces":           {alpn: long, wrap: func(c net.Conn) net.Conn { return &pacedConn{Conn: c, size: 999, pause: time.Millisecond, first: 5000} }},
@@ -334,6 +335,10 @@ func TestHellos(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config := id.ClientConfig(spiffeid.MatchAny())
 			config.NextProtos, config.MaxVersion, config.ServerName = c.alpn, c.max, "a.example"
+			at := calm.Address
+			if name == "slowly" {
+				at = hasty.Address
+			}
 			conn := dial(t, at)
 			if c.wrap != nil {
 				conn = c.wrap(conn)
