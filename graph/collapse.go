@@ -3,6 +3,7 @@ package graph
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // CollapseAbove is how many nodes are drawn at most before namespaces, and then applications, become one node each.
@@ -110,17 +111,8 @@ func (c *collapse) node(id string, n *Node) Node {
 	if id == "namespace/"+n.Namespace {
 		return Node{ID: id, Kind: NodeNamespace, Namespace: n.Namespace, Name: n.Namespace}
 	}
-	_, app, _ := cutLast(id, '/')
+	app := id[strings.LastIndexByte(id, '/')+1:]
 	return Node{ID: id, Kind: NodeWorkload, Namespace: n.Namespace, Name: app, App: app, Capture: n.Capture, Mode: n.Mode}
-}
-
-func cutLast(s string, sep byte) (before, after string, found bool) {
-	for i := len(s) - 1; i >= 0; i-- {
-		if s[i] == sep {
-			return s[:i], s[i+1:], true
-		}
-	}
-	return "", s, false
 }
 
 func (c *collapse) endpoints(n *Node) []string {

@@ -46,7 +46,7 @@ func (g *Graph) WriteDOT(w io.Writer) error {
 		}
 	}
 	for i := range g.Nodes {
-		if n := &g.Nodes[i]; n.drawn() && (n.Namespace == "" || n.Kind == NodeEgress || n.Kind == NodeNamespace) {
+		if n := &g.Nodes[i]; n.apart() {
 			fmt.Fprintf(&b, "  %s\n", dotNode(n))
 		}
 	}
@@ -74,7 +74,7 @@ func (g *Graph) WriteDOT(w io.Writer) error {
 func (g *Graph) dotCluster(b *strings.Builder, namespace string) {
 	fmt.Fprintf(b, "  subgraph %s {\n    label=%s;\n", dotQuote("cluster_"+namespace), dotQuote(namespace))
 	for i := range g.Nodes {
-		if n := &g.Nodes[i]; n.Namespace == namespace && n.Kind != NodeNamespace && n.Kind != NodeEgress {
+		if n := &g.Nodes[i]; n.inside(namespace) {
 			fmt.Fprintf(b, "    %s\n", dotNode(n))
 		}
 	}

@@ -81,9 +81,12 @@ func (c *LockCount) Total() int {
 	return sum
 }
 
+// worstFirst are the locks in the order in which they need attention.
+var worstFirst = [...]Lock{LockBroken, LockOpen, LockMixed, LockUnknown, LockLocked}
+
 // Worst is the lock that needs attention most; unknown where nothing was counted.
 func (c *LockCount) Worst() Lock {
-	for _, l := range [...]Lock{LockBroken, LockOpen, LockMixed, LockUnknown, LockLocked} {
+	for _, l := range worstFirst {
 		if c[l] > 0 {
 			return l
 		}

@@ -78,6 +78,14 @@ func groupOf(n *Node) string {
 	return "namespace/" + n.Namespace
 }
 
+// inside says whether a node is drawn in the box of a namespace: workloads, services and ingresses are.
+func (n *Node) inside(namespace string) bool {
+	return n.Namespace == namespace && n.Kind != NodeNamespace && n.Kind != NodeEgress
+}
+
+// apart says whether a node is drawn beside the boxes.
+func (n *Node) apart() bool { return n.drawn() && (n.Namespace == "" || !n.inside(n.Namespace)) }
+
 // drawn says whether a node is drawn as one: a namespace is, where it is collapsed.
 func (n *Node) drawn() bool { return n.Kind != NodeNamespace || n.Members > 0 }
 

@@ -21,14 +21,14 @@ func (g *Graph) WriteMermaid(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "  subgraph %s[%s]\n", ids[ns.ID], mermaidQuote(ns.Name))
 		for i := range g.Nodes {
-			if n := &g.Nodes[i]; n.Namespace == ns.Name && n.Kind != NodeNamespace && n.Kind != NodeEgress {
+			if n := &g.Nodes[i]; n.inside(ns.Name) {
 				fmt.Fprintf(&b, "    %s\n", mermaidNode(ids[n.ID], n))
 			}
 		}
 		b.WriteString("  end\n")
 	}
 	for i := range g.Nodes {
-		if n := &g.Nodes[i]; n.drawn() && (n.Namespace == "" || n.Kind == NodeEgress || n.Kind == NodeNamespace) {
+		if n := &g.Nodes[i]; n.apart() {
 			fmt.Fprintf(&b, "  %s\n", mermaidNode(ids[n.ID], n))
 		}
 	}

@@ -61,11 +61,8 @@ func workloadModes(r *resolve.Resolver, w *mesh.Workload) modes {
 		return m
 	}
 	for _, s := range r.ServicesOf(w) {
-		for i := range s.Ports {
-			if s.Ports[i].UDP() {
-				continue
-			}
-			server, _ := r.ServerMode(w, s, s.Ports[i].Number)
+		for _, port := range tcpPorts(s) {
+			server, _ := r.ServerMode(w, s, port)
 			m.add(server)
 		}
 	}
@@ -79,12 +76,8 @@ func workloadModes(r *resolve.Resolver, w *mesh.Workload) modes {
 
 func serviceModes(r *resolve.Resolver, s *mesh.Service) string {
 	var m modes
-	for i := range s.Ports {
-		if s.Ports[i].UDP() {
-			continue
-		}
-		v := r.Resolve(resolve.Client{}, resolve.Target{Service: s, Port: s.Ports[i].Number})
-		m.add(v.Server)
+	for _, port := range tcpPorts(s) {
+		m.add(r.Resolve(resolve.Client{}, resolve.Target{Service: s, Port: port}).Server)
 	}
 	return m.String()
 }

@@ -86,7 +86,7 @@ func (p *picture) summary() string {
 		}
 	}
 	var parts []string
-	for _, l := range [...]Lock{LockBroken, LockOpen, LockMixed, LockUnknown, LockLocked} {
+	for _, l := range worstFirst {
 		if c[l] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c[l], l))
 		}
