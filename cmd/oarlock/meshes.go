@@ -146,6 +146,8 @@ func (a *app) withMesh(names []string) string {
 			words := slices.Clone(a.args)
 			words[i] = "--mesh=" + near
 			return "oarlock " + quoteWords(words)
+		case w == a.flags.mesh && !a.flagValue(i): // status MESH
+			return a.again(w, near)
 		}
 	}
 	return "oarlock " + quoteWords(slices.Insert(slices.Clone(a.args), end, "--mesh", near))
