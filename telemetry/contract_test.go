@@ -3,7 +3,6 @@ package telemetry
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -17,8 +16,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/oarlock/oarlock/meshtest"
 	"github.com/oarlock/oarlock/metrics"
@@ -464,7 +461,7 @@ type server struct {
 // newPrometheus starts one, which scrapes targets and may know what was told before.
 func newPrometheus(t *testing.T, targets []Target, before *history) *server {
 	t.Helper()
-	p := &server{binary: meshtest.Require(t, "prometheus", "prometheus"), folder: t.TempDir(), address: reserved(t)}
+	p := &server{binary: meshtest.Require(t, "prometheus", "prometheus"), folder: t.TempDir(), address: fmt.Sprintf("127.0.0.1:%d", meshtest.Port(t))}
 	if before != nil {
 		p.know(t, before)
 	}
@@ -481,26 +478,6 @@ func newPrometheus(t *testing.T, targets []Target, before *history) *server {
 	t.Cleanup(p.kill)
 	p.start(t)
 	return p
-}
-
-// reserved gives an address of loopback to listen at. A socket that is bound to it, and does not listen, keeps it from whoever takes
-// any port that is free.
-func reserved(t *testing.T) string {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	if err := errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
-		unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})); err != nil {
-		t.Fatal(err)
-	}
-	own, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", own.(*unix.SockaddrInet4).Port)
 }
 
 // know puts what was told into the database, with a target that is no sidecar beside it.
