@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/oarlock/oarlock/manifest"
@@ -260,7 +261,9 @@ func TestMoving(t *testing.T) {
 }
 
 // TestKeptEmpty reads a file that somebody empties again and again before writing it: that is no mesh without policies.
-func TestKeptEmpty(t *testing.T) {
+func TestKeptEmpty(t *testing.T) { synctest.Test(t, keptEmpty) }
+
+func keptEmpty(t *testing.T) {
 	dir := folder(t, map[string]string{"a.yaml": "", "b.yaml": policy("b")})
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -274,7 +277,7 @@ func TestKeptEmpty(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			default:
+			case <-time.After(time.Millisecond):
 				touch()
 			}
 		}

@@ -242,6 +242,7 @@ func readSettled(ctx context.Context, name, expected string) ([]byte, error) {
 	const pause, coarse, emptied, patience = 20 * time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond
 	var last, seen time.Time // the last time of writing, and when it was first met
 	for begin := time.Now(); ; {
+		now := time.Now() // before it is read: what is quiet only when it has been read may have changed on the way
 		content, modified, err := readOnce(name)
 		if err != nil && !errors.Is(err, errMoving) {
 			return nil, err
@@ -250,7 +251,6 @@ func readSettled(ctx context.Context, name, expected string) ([]byte, error) {
 		if len(content) == 0 {
 			quiet = emptied
 		}
-		now := time.Now()
 		switch {
 		case err != nil:
 		case expected != "" && hash(content) == expected:

@@ -24,7 +24,7 @@ func TestPoll(t *testing.T) {
 	}
 	select {
 	case <-w.tell:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("nothing was told")
 	}
 	cancel()
