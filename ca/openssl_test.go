@@ -17,7 +17,7 @@ import (
 // ask runs openssl and gives everything that it prints.
 func ask(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, meshtest.Require(t, "openssl", "openssl"), args...)
 	cmd.Dir = dir

@@ -98,7 +98,7 @@ func TestTokensRefused(t *testing.T) {
 	claims := func(edit ...string) string {
 		fields := map[string]string{
 			"iss": `"oarlock"`, "sub": `"system:serviceaccount:default:web"`, "aud": `["istio-ca"]`, "workload": `"web-1"`,
-			"nbf": fmt.Sprint(now.Unix()), "exp": fmt.Sprint(now.Add(time.Minute).Unix()),
+			"nbf": fmt.Sprint(now.Unix()), "exp": fmt.Sprint(now.Add(time.Hour).Unix()),
 		}
 		for i := 0; i < len(edit); i += 2 {
 			fields[edit[i]] = edit[i+1]
@@ -155,7 +155,7 @@ func TestTokensRefused(t *testing.T) {
 		{"no audience", signToken(t, tokens.key, head, claims("aud", "")), "audience"},
 		{"expired", signToken(t, tokens.key, head, claims("exp", fmt.Sprint(now.Unix()-1))), "expired"},
 		{"without an end", signToken(t, tokens.key, head, claims("exp", "")), "expired"},
-		{"not yet valid", signToken(t, tokens.key, head, claims("nbf", fmt.Sprint(now.Unix()+120))), "not valid before"},
+		{"not yet valid", signToken(t, tokens.key, head, claims("nbf", fmt.Sprint(now.Unix()+3600))), "not valid before"},
 		{"other subject", signToken(t, tokens.key, head, claims("sub", `"system:node:a"`)), "subject"},
 		{"subject without account", signToken(t, tokens.key, head, claims("sub", `"system:serviceaccount:default"`)), "subject"},
 		{"subject with an empty part", signToken(t, tokens.key, head, claims("sub", `"system:serviceaccount::web"`)), "subject"},

@@ -21,7 +21,7 @@ func TestOpenSSL(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := sniff.NewConn(<-accepted)
-		r, err := c.Sniff(sniff.Limits{FirstByte: 10 * time.Second})
+		r, err := c.Sniff(sniff.Limits{FirstByte: time.Minute})
 		c.Close()
 		cmd.Process.Kill()
 		cmd.Wait()
