@@ -66,7 +66,7 @@ func (p *Plane) Have(version string) (map[mesh.Ref]bool, bool) {
 	_, known := p.versions.order[version]
 	out := make(map[mesh.Ref]bool, len(nodes))
 	for _, n := range nodes {
-		if p.versions.reached(n.Version, version) {
+		if p.versions.reached(n.Number, version) {
 			out[n.Pod] = true
 		}
 	}
@@ -187,7 +187,7 @@ func (p *Plane) Status() *api.Status {
 	out := &api.Status{
 		Head: head("MeshStatus"), Mesh: p.opt.Name, Manifests: p.opt.Source.Places(), Dialect: snap.Dialect.String(),
 		TrustDomain: p.authority.TrustDomain().Name(), Snapshot: versionOf(p.published), Started: p.started, PID: os.Getpid(),
-		Services: len(snap.Services), Nodes: nodes, Pods: []api.Pod{}, Unenforced: []api.Unenforced{}, CA: p.caStatus(), AccessLog: accessLog(&snap.Config),
+		Services: len(snap.Services), Nodes: []api.Node{}, Pods: []api.Pod{}, Unenforced: []api.Unenforced{}, CA: p.caStatus(), AccessLog: accessLog(&snap.Config),
 	}
 	all := p.taken.problems
 	if p.held != nil {
@@ -198,6 +198,9 @@ func (p *Plane) Status() *api.Status {
 		all = slices.Concat(all, p.running.Problems)
 	}
 	out.Sync, _ = p.missing(nodes, versionOf(p.published))
+	for i := range nodes {
+		out.Nodes = append(out.Nodes, nodes[i].Node)
+	}
 	out.Problems = web.Problems(all)
 	for _, u := range snap.Unenforced {
 		out.Unenforced = append(out.Unenforced, api.Unenforced{Object: web.Ref(u.Ref), Origin: web.Origin(u.Origin), Why: u.Why})

@@ -53,15 +53,21 @@ func (p *Plane) certified(leaf *x509.Certificate) (xds.Caller, error) {
 	return xds.Caller{}, errNobody
 }
 
+// node is a sidecar, with the number of what is in force there.
+type node struct {
+	api.Node
+	number uint64
+}
+
 // nodes lists the sidecars that are or were connected, by namespace and pod.
-func (p *Plane) nodes() []api.Node {
+func (p *Plane) nodes() []node {
 	p.mu.Lock()
-	newest := versionOf(p.published)
+	newest := p.versions.next
 	p.mu.Unlock()
-	out := []api.Node{}
+	var out []node
 	for _, n := range p.xds.Status() {
-		one := api.Node{ID: n.Node, Namespace: n.Pod.Namespace, Pod: n.Pod.Name, Known: !n.Pod.IsZero(), Connected: n.Connected, Since: n.Since,
-			Snapshot: n.InForce, InForce: n.InForce != "" && n.InForce == newest, Refused: n.Refused}
+		one := node{number: n.InForceNumber, Node: api.Node{ID: n.Node, Namespace: n.Pod.Namespace, Pod: n.Pod.Name, Known: !n.Pod.IsZero(), Connected: n.Connected, Since: n.Since,
+			Snapshot: n.InForce, InForce: n.InForceNumber > 0 && n.InForceNumber >= newest, Refused: n.Refused}}
 		if !one.Known {
 			one.Pod, one.Namespace = podOf(n.Node)
 		}
@@ -70,7 +76,7 @@ func (p *Plane) nodes() []api.Node {
 		}
 		out = append(out, one)
 	}
-	slices.SortFunc(out, func(a, b api.Node) int {
+	slices.SortFunc(out, func(a, b node) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.ID, b.ID))
 	})
 	return out
@@ -109,7 +115,7 @@ func (p *Plane) coverage(nodes []xds.InForce, version string) api.Coverage {
 	connected := make(map[mesh.Ref]bool, len(nodes))
 	for _, n := range nodes {
 		connected[n.Pod] = true
-		if p.versions.reached(n.Version, version) {
+		if p.versions.reached(n.Number, version) {
 			c.InForce++
 		}
 	}
@@ -122,7 +128,7 @@ func (p *Plane) coverage(nodes []xds.InForce, version string) api.Coverage {
 }
 
 // missing is the same as coverage, and names the others: "POD.NAMESPACE: why".
-func (p *Plane) missing(nodes []api.Node, version string) (api.Coverage, []string) {
+func (p *Plane) missing(nodes []node, version string) (api.Coverage, []string) {
 	var c api.Coverage
 	var out []string
 	connected := map[string]bool{}
@@ -133,11 +139,11 @@ func (p *Plane) missing(nodes []api.Node, version string) (api.Coverage, []strin
 		}
 		connected[n.Namespace+"/"+n.Pod] = true
 		c.Total++
-		if p.versions.reached(n.Snapshot, version) {
+		if p.versions.reached(n.number, version) {
 			c.InForce++
 			continue
 		}
-		out = append(out, fmt.Sprintf("%s.%s: %s", n.Pod, n.Namespace, behind(n)))
+		out = append(out, fmt.Sprintf("%s.%s: %s", n.Pod, n.Namespace, behind(&n.Node)))
 	}
 	for _, pod := range p.expected() {
 		if !connected[pod.Namespace+"/"+pod.Name] {

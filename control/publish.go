@@ -10,9 +10,9 @@ import (
 // versionsKept is how many versions are remembered in order. A sidecar that is further behind counts as not having any.
 const versionsKept = 1 << 10
 
-// versions remembers in which order snapshots were published, and when.
+// versions remembers which publication was the last of each snapshot, by the numbers of xds.Server, and when.
 type versions struct {
-	next  uint64
+	next  uint64 // the number of the newest
 	order map[string]uint64
 	times map[string]time.Time
 	ring  [versionsKept]string
@@ -33,11 +33,11 @@ func (v *versions) add(version string, now time.Time) {
 	v.order[version], v.times[version] = v.next, now
 }
 
-// reached says whether one version is another, or was published after it.
-func (v *versions) reached(have, want string) bool {
-	at, ok := v.order[have]
+// reached says whether a publication is the newest one of a version, or came after it. One before it does not count, though it may
+// be of the same version: what was published in between may be on its way to the sidecar that has it.
+func (v *versions) reached(have uint64, want string) bool {
 	target, known := v.order[want]
-	return ok && known && at >= target
+	return known && have >= target
 }
 
 // runs takes what runs now. Only watch calls it.

@@ -124,7 +124,8 @@ func (s *Server) Close() {
 // maxVersions is how many versions Wait still knows.
 const maxVersions = 256
 
-// Set publishes a mesh. Nodes whose resources are the same as before are not spoken to.
+// Set publishes a mesh. Nodes whose resources are the same as before are not spoken to. Publications are numbered from 1 on: of a mesh
+// that changes and changes back, the version tells no more which of them a node has.
 func (s *Server) Set(r *resolve.Resolver) {
 	s.set.Lock()
 	defer s.set.Unlock()
@@ -251,6 +252,8 @@ type NodeStatus struct {
 	Sent, Acked [typeCount]string
 	// InForce is the newest snapshot version all of whose resources for this node it has acknowledged; "" where none is.
 	InForce string
+	// InForceNumber is that of the publication, 0 where none is in force.
+	InForceNumber uint64
 	// Refused is why the node refused its last response, "" where it did not.
 	Refused string
 }
@@ -282,8 +285,8 @@ func (s *Server) Status() []NodeStatus {
 
 // InForce is what one node of the mesh has.
 type InForce struct {
-	Pod     mesh.Ref
-	Version string // the newest snapshot that is in force there, "" for none
+	Pod    mesh.Ref
+	Number uint64 // of the newest publication that is in force there, 0 for none
 }
 
 // InForce lists the connected nodes of the mesh, in no order: what of Status is asked for while nodes acknowledge.
@@ -299,7 +302,7 @@ func (s *Server) InForce() []InForce {
 	out := make([]InForce, 0, len(newest))
 	for _, st := range newest {
 		if !st.pod.IsZero() {
-			out = append(out, InForce{st.pod, st.inForceVersion})
+			out = append(out, InForce{st.pod, st.inForce})
 		}
 	}
 	return out

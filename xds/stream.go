@@ -54,7 +54,7 @@ func (st *stream) poke() {
 func (st *stream) status() NodeStatus {
 	return NodeStatus{
 		Node: st.id.text, Pod: st.pod, Connected: true, Since: st.since, Delta: st.wire.delta(),
-		Sent: st.sent, Acked: st.acked, InForce: st.inForceVersion, Refused: st.refused,
+		Sent: st.sent, Acked: st.acked, InForce: st.inForceVersion, InForceNumber: st.inForce, Refused: st.refused,
 	}
 }
 
