@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 	"reflect"
+	"runtime"
+	"runtime/metrics"
 	"time"
 
 	"github.com/oarlock/oarlock/ca"
@@ -24,8 +26,8 @@ type fed struct {
 	kept   string // version of the manifests
 }
 
-// headStart is how long a change of policy may take to the sidecars before the engine is told too: planning every pod
-// would take the processors away from what somebody waits for.
+// headStart is how long a change may take to the sidecars before the engine is told too and the change is written down:
+// planning every pod would take the processors away from what somebody waits for.
 const headStart = 200 * time.Millisecond
 
 // feed tells the engine what to run, and gives it roots and tokens, until ctx ends. What the engine does not take is told
@@ -34,8 +36,8 @@ func (p *Plane) feed(ctx context.Context) {
 	var last fed
 	pause := firstPause
 	p.wakeFeed()
+	_, bundleChanged := p.authority.Bundle()
 	for {
-		_, bundleChanged := p.authority.Bundle()
 		timer := time.NewTimer(p.untilRenewal())
 		select {
 		case <-ctx.Done():
@@ -46,7 +48,8 @@ func (p *Plane) feed(ctx context.Context) {
 		case <-timer.C:
 		}
 		timer.Stop()
-		p.letPass(ctx)
+		_, bundleChanged = p.authority.Bundle() // what changes from here on is given later
+		p.LetPass(ctx)
 		if err := p.keep(&last); err != nil {
 			p.log.Warn("manifests that were taken cannot be kept for a restart", "error", err)
 		}
@@ -58,7 +61,23 @@ func (p *Plane) feed(ctx context.Context) {
 			continue
 		}
 		pause = firstPause
+		sleep(ctx, pause) // until who waited for the sidecars has heard of them
+		if collectEarly() {
+			runtime.GC()
+		}
 	}
+}
+
+// collectShare is the part of the room that the heap has until the next collection which must be filled for one to be made early.
+const collectShare = 4
+
+// collectEarly says whether garbage shall be collected now, after a change, since the next collection is not far. A change leaves
+// more of it than anything else here: left alone, every second collection comes in the midst of one.
+func collectEarly() bool {
+	m := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(m)
+	goal, live, now := m[0].Value.Uint64(), m[1].Value.Uint64(), m[2].Value.Uint64()
+	return live < now && live < goal && now-live > (goal-live)/collectShare
 }
 
 // untilRenewal is the time until the engine needs new tokens.
@@ -101,8 +120,8 @@ func runsAlike(a, b *mesh.Snapshot) bool {
 	return reflect.DeepEqual(&x, &y)
 }
 
-// letPass waits until the sidecars that are connected have what is published, for a moment at most.
-func (p *Plane) letPass(ctx context.Context) {
+// LetPass implements web.Mesh.
+func (p *Plane) LetPass(ctx context.Context) {
 	p.mu.Lock()
 	version := versionOf(p.published)
 	p.mu.Unlock()

@@ -86,6 +86,7 @@ type machine struct {
 	renew   time.Time
 	refuse  error
 	refused int
+	during  func() // an Apply, once it has read what it is told
 }
 
 func newMachine() *machine {
@@ -120,6 +121,9 @@ func (m *machine) Apply(_ context.Context, s *mesh.Snapshot, with Settings) erro
 		m.tokens[pod.Ref] = token
 	}
 	m.running, m.roots = next, with.Roots
+	if m.during != nil {
+		m.during()
+	}
 	m.applied++
 	close(m.changed)
 	m.changed = make(chan struct{})
@@ -538,6 +542,28 @@ func TestRotation(t *testing.T) {
 	token := r.engine.tokens[mesh.Ref{Kind: mesh.KindPod, Namespace: "shop", Name: "api-abc-1"}]
 	r.engine.mu.Unlock()
 	r.until("server certificate of the new authority", func() bool { _, err := r.issue(token); return err == nil })
+}
+
+// TestRotationWhileTheEngineIsTold of something else: it gets the new roots after that.
+func TestRotationWhileTheEngineIsTold(t *testing.T) {
+	r := start(t, nil)
+	r.until("first Apply", func() bool { return r.engine.times() == 1 })
+	r.engine.mu.Lock()
+	r.engine.renew = time.Now().Add(-time.Second)
+	r.engine.during = func() {
+		r.engine.during, r.engine.renew = nil, time.Now().Add(time.Hour)
+		if _, err := r.client.Rotate(t.Context(), api.Rotate{Step: "prepare"}); err != nil {
+			t.Error(err)
+		}
+	}
+	r.engine.mu.Unlock()
+	r.source.set("/mesh/policy.yaml", policy("STRICT"))
+	r.reload()
+	r.until("bundle of two", func() bool {
+		r.engine.mu.Lock()
+		defer r.engine.mu.Unlock()
+		return strings.Count(string(r.engine.roots), "BEGIN CERTIFICATE") == 2
+	})
 }
 
 func TestSync(t *testing.T) {

@@ -338,6 +338,7 @@ func (a *API) undo(r *http.Request) (any, error) {
 	}
 	a.changing.Lock()
 	defer a.changing.Unlock()
+	a.look(context.WithoutCancel(r.Context()))
 	e := a.journal.one(ask.Name)
 	if e == nil {
 		return nil, wrong(http.StatusNotFound, "undo change %.80q: there is none of that name", ask.Name)
@@ -421,6 +422,7 @@ func (a *API) changes(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.look(context.WithoutCancel(r.Context()))
 	list, more, known := a.journal.page(r.FormValue("before"), limit)
 	if !known {
 		return nil, wrong(http.StatusNotFound, "list changes before %.80q: there is none of that name", r.FormValue("before"))

@@ -21,6 +21,8 @@ type Mesh interface {
 	// version is not known. "" is the newest.
 	Coverage(version string) (api.Coverage, bool)
 	Have(version string) (map[mesh.Ref]bool, bool)
+	// LetPass waits until the sidecars that are connected have what is published, for a moment at most.
+	LetPass(ctx context.Context)
 
 	Status() *api.Status
 	Manifests() *api.Manifests

@@ -221,6 +221,9 @@ func (a *API) changesBetween(ctx context.Context, before, n *Now) []*entry {
 	if before.version() == "" && n.version() == "" { // what was in force when this began may be older than the journal
 		maps.DeleteFunc(changed, func(name string, _ bool) bool { return a.journal.knows(name, files[name]) })
 	}
+	if len(changed) > 0 {
+		a.opt.Mesh.LetPass(ctx) // somebody waits for the sidecars, and nobody for what follows
+	}
 	var out []*entry
 	for len(changed) > 0 {
 		one := a.journal.claim(time.Now(), files, changed)
@@ -251,6 +254,9 @@ func (a *API) changesBetween(ctx context.Context, before, n *Now) []*entry {
 // newEntry describes what became of some files.
 func (a *API) newEntry(before, n *Now, names map[string]bool) *entry {
 	e := &entry{Change: api.Change{At: time.Now(), Objects: []api.Ref{}, Diffs: []api.Diff{}, Snapshot: n.version()}}
+	if n.version() != before.version() {
+		e.At = n.At
+	}
 	edits := editsBetween(before.Files, n.Files, names)
 	e.Diffs, e.Withheld = shownDiffs(edits, before.Taken, n.Taken)
 	for _, r := range changedPolicies(before.Taken, n.Taken, names) {
