@@ -20,9 +20,11 @@ its sidecar between it and the rest of the mesh. With -c istio-proxy it goes pas
 capture, as the sidecar's own traffic does, and the command runs in a folder with
 the workload's key.pem, cert-chain.pem and root-cert.pem, which $OARLOCK_CERTS
 names too and which is removed afterwards; the sidecar records it as an export.
+Where capture is transparent it knows no names and no service's address from
+there: give it a pod's, which "oarlock ps" shows.
 The exit status is the command's.`,
 		Example: `  oarlock exec web-1.shop -- curl -s http://api:8080/
-  oarlock exec deploy/web.shop -c istio-proxy -- openssl s_client -connect 10.96.0.2:8080 -cert cert-chain.pem -key key.pem`,
+  oarlock exec deploy/web.shop -c istio-proxy -- openssl s_client -connect 10.244.0.2:8080 -cert cert-chain.pem -key key.pem`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dash := cmd.ArgsLenAtDash()
