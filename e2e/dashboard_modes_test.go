@@ -102,6 +102,7 @@ func (s *stage) editFile() {
 	b.press("button", "Preview")
 	s.apply(9)
 	b.closeDialog()
+	b.until("nothing that is not saved", `document.querySelector('`+editorField+`') && ![...document.querySelectorAll("main .tag")].some(e => e.innerText === "changed")`)
 	if text := s.m.read("mesh-policy.yaml"); !strings.Contains(text, "mode: STRICT") || !strings.HasPrefix(text, "# ") {
 		b.t.Errorf("the file has not what was written, or lost its comments:\n%s", text)
 	}
