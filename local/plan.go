@@ -263,12 +263,7 @@ func selects(s *mesh.Service, pod *planned) bool {
 	if s.Ref.Namespace != pod.w.Ref.Namespace || len(s.Selector) == 0 {
 		return slices.ContainsFunc(s.Bound, func(w *mesh.Workload) bool { return w.Ref == pod.w.Ref || w.Ref == pod.w.Owner })
 	}
-	for k, v := range s.Selector {
-		if pod.w.Labels[k] != v {
-			return false
-		}
-	}
-	return true
+	return mesh.Selects(s.Selector, pod.w.Labels)
 }
 
 func serviceKey(s *mesh.Service) string { return s.Ref.Namespace + "/" + s.Hostname }

@@ -199,7 +199,7 @@ func (p *planner) checkGateway(pod *planned) {
 func (p *planner) gatewayPorts(pod *planned) []uint32 {
 	var out []uint32
 	for _, g := range p.snap.Gateways {
-		if !gatewaySelects(g, pod) {
+		if !mesh.Selects(g.Selector, pod.w.Labels) {
 			continue
 		}
 		for _, server := range g.Servers {
@@ -217,15 +217,6 @@ func (p *planner) gatewayPorts(pod *planned) []uint32 {
 		}
 	}
 	return out
-}
-
-func gatewaySelects(g *mesh.Gateway, pod *planned) bool {
-	for k, v := range g.Selector {
-		if pod.w.Labels[k] != v {
-			return false
-		}
-	}
-	return true
 }
 
 // names are the host names that the pod's HTTP proxy knows, with their service's address.

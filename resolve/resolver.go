@@ -502,6 +502,18 @@ func (r *Resolver) ServicesOf(w *mesh.Workload) []*mesh.Service {
 	return out
 }
 
+// PodBehind gives a pod of what is called with its port, a ready one where there is one; nil where none runs.
+func (r *Resolver) PodBehind(t Target) (best *mesh.Workload, port uint32) {
+	for _, e := range r.Explain(Client{}, t).Endpoints {
+		for _, w := range e.Workloads {
+			if w.Ref.Kind == mesh.KindPod && len(w.Addresses) > 0 && e.Port != 0 && (best == nil || !r.snap.Ready(best) && r.snap.Ready(w)) {
+				best, port = w, e.Port
+			}
+		}
+	}
+	return best, port
+}
+
 // ByAddress finds the workload that has a pod IP or entry address; nil where none has.
 func (r *Resolver) ByAddress(ip string) *mesh.Workload {
 	if i, ok := r.byAddress[ip]; ok {

@@ -188,7 +188,7 @@ func (a *API) try(ctx context.Context, n *Now, t resolve.Target, from *mesh.Work
 }
 
 func (a *API) run(ctx context.Context, n *Now, t resolve.Target, from *mesh.Workload, timeout time.Duration) (*probe.Result, error) {
-	w, port := podBehind(n.resolver(), t)
+	w, port := n.resolver().PodBehind(t)
 	switch {
 	case t.UDP:
 		return nil, errors.New("it is a port of UDP")
@@ -219,19 +219,6 @@ func (a *API) run(ctx context.Context, n *Now, t resolve.Target, from *mesh.Work
 		return nil, errors.New("its sidecar tried nothing")
 	}
 	return &result, nil
-}
-
-// podBehind gives a pod of a service with its port, a ready one where there is one; nil where none runs.
-func podBehind(r *resolve.Resolver, t resolve.Target) (best *mesh.Workload, port uint32) {
-	snap := r.Snapshot()
-	for _, e := range r.Explain(resolve.Client{}, t).Endpoints {
-		for _, w := range e.Workloads {
-			if w.Ref.Kind == mesh.KindPod && len(w.Addresses) > 0 && e.Port != 0 && (best == nil || !snap.Ready(best) && snap.Ready(w)) {
-				best, port = w, e.Port
-			}
-		}
-	}
-	return best, port
 }
 
 // probeAll tries a port of the mesh from outside every now and then, those first that were tried longest ago, until ctx ends.
@@ -268,7 +255,7 @@ func (a *API) nextTarget(n *Now) (best resolve.Target, found bool) {
 			if s.Ports[i].UDP() || found && !at.Before(oldest) {
 				continue
 			}
-			if w, _ := podBehind(n.Published, t); w != nil {
+			if w, _ := n.Published.PodBehind(t); w != nil {
 				best, oldest, found = t, at, true
 			}
 		}

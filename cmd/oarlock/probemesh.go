@@ -9,9 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 
-	"github.com/oarlock/oarlock/mesh"
 	"github.com/oarlock/oarlock/probe"
-	"github.com/oarlock/oarlock/resolve"
 )
 
 // probeRun makes the probe: from here, or from within the sidecar of --as. Where a mesh runs, the target may be a service
@@ -98,7 +96,7 @@ func (a *app) probeService(l *loaded, p *probe.Prober) error {
 	if t.Service == nil {
 		return nil
 	}
-	w, port := podBehind(l, t)
+	w, port := l.resolver.PodBehind(t)
 	if w == nil {
 		try := "oarlock ps"
 		if l.run.engine == nil {
@@ -113,19 +111,6 @@ func (a *app) probeService(l *loaded, p *probe.Prober) error {
 	}
 	a.note("oarlock: %s is %s at %s", named, w.Ref.Name+"."+w.Ref.Namespace, p.Address)
 	return nil
-}
-
-// podBehind gives a pod of a service with its port, a ready one where there is one; nil where none runs.
-func podBehind(l *loaded, t resolve.Target) (best *mesh.Workload, port uint32) {
-	snap := l.resolver.Snapshot()
-	for _, e := range l.resolver.Explain(resolve.Client{}, t).Endpoints {
-		for _, w := range e.Workloads {
-			if w.Ref.Kind == mesh.KindPod && len(w.Addresses) > 0 && e.Port != 0 && (best == nil || !snap.Ready(best) && snap.Ready(w)) {
-				best, port = w, e.Port
-			}
-		}
-	}
-	return best, port
 }
 
 // sidecarProbe is what a sidecar is asked to try.
