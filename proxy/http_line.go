@@ -1,6 +1,9 @@
 package proxy
 
-import "bytes"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // requestLine reads METHOD SP TARGET SP VERSION.
 func (h *head) requestLine(line []byte) *refusal {
@@ -57,7 +60,7 @@ func (h *head) readTarget(method, target []byte) *refusal {
 	if end < 0 {
 		end = len(rest)
 	}
-	if end == 0 || !validHost(rest[:end]) {
+	if end == 0 || !validAuthority(rest[:end]) {
 		return badTarget
 	}
 	from := h.targetStart + scheme + 3
@@ -88,6 +91,32 @@ func validTarget(t []byte) bool {
 		}
 	}
 	return true
+}
+
+// validAuthority takes HOST, HOST:PORT and [IPV6]:PORT of a URL, whose port may be empty. What is none of them some servers cut at
+// the first colon, and others at the last.
+func validAuthority(v []byte) bool {
+	var port []byte
+	if v[0] == '[' {
+		end := bytes.IndexByte(v, ']')
+		if end < 0 {
+			return false
+		}
+		if ip, err := netip.ParseAddr(string(v[1:end])); err != nil || !ip.Is6() || ip.Zone() != "" {
+			return false
+		}
+		port = v[end+1:]
+	} else {
+		end := bytes.IndexByte(v, ':')
+		if end < 0 {
+			end = len(v)
+		}
+		if !validHost(v[:end]) || bytes.ContainsAny(v[:end], "[]%") {
+			return false
+		}
+		port = v[end:]
+	}
+	return len(port) == 0 || port[0] == ':' && len(bytes.Trim(port[1:], "0123456789")) == 0
 }
 
 // validHost says whether an authority has only bytes that can be in one.
