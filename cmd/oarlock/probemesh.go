@@ -37,7 +37,7 @@ func (a *app) probeRun(ctx context.Context, f *probeFlags, p *probe.Prober) (fun
 	if l == nil {
 		return p.Run, nil
 	}
-	if err := a.probeService(l, p); err != nil {
+	if err := a.probeService(ctx, l, p); err != nil {
 		return nil, err
 	}
 	if !inside {
@@ -76,7 +76,7 @@ func (a *app) probeMesh(ctx context.Context, needed bool) (*loaded, error) {
 }
 
 // probeService puts the address of a pod in the place of SERVICE:PORT. A name that the mesh does not know is left to DNS.
-func (a *app) probeService(l *loaded, p *probe.Prober) error {
+func (a *app) probeService(ctx context.Context, l *loaded, p *probe.Prober) error {
 	if _, err := netip.ParseAddrPort(p.Address); err == nil {
 		return nil
 	}
@@ -87,7 +87,7 @@ func (a *app) probeService(l *loaded, p *probe.Prober) error {
 	t, err := a.callee(l, p.Address, from)
 	if err != nil {
 		if host, port, serr := net.SplitHostPort(p.Address); serr == nil && host != "" && digits(port) && len(l.resolver.Services(host, from)) == 0 {
-			if _, derr := net.DefaultResolver.LookupHost(context.Background(), host); derr == nil {
+			if _, derr := net.DefaultResolver.LookupHost(ctx, host); derr == nil {
 				return nil
 			}
 		}
