@@ -98,6 +98,10 @@ func TestProbesUnderStrict(t *testing.T) {
 		out, _ := m.try("logs", front.Name, "-c", "istio-proxy")
 		return out, matches(`503 UH no_healthy_upstream`, out)
 	})
+	m.eventually("the edge says why", func() (string, bool) {
+		out, _ := m.try("edges", "-o", "wide")
+		return out, matches(`frontpage-v1\S* +bookings\S+ .* no pod of bookings is ready \(1 pod: readiness probe of container`, out)
+	})
 	if out, _ := m.try("ps"); !matches(`bookings-v1-\S+\s+1/2`, out) {
 		t.Errorf("ps does not show it:\n%s", out)
 	}
