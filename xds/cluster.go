@@ -92,7 +92,7 @@ func (t *Translator) make(c *cluster) made {
 		return m
 	}
 	members := t.serving(c)
-	m, ok := t.lastClusters[k]
+	m, ok := t.last.clusters[k]
 	if !ok || !slices.Equal(m.members, members) {
 		if ok && c.kind() == clusterv3.Cluster_EDS {
 			m = made{cluster: m.cluster, members: members}

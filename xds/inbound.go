@@ -288,7 +288,7 @@ func (t *Translator) inboundManager(stat, to string, l resolve.Listen) *listener
 	}
 	f := t.managers[k]
 	if f == nil {
-		if f = t.lastManagers[k]; f == nil {
+		if f = t.last.managers[k]; f == nil {
 			f = t.manager(inward, stat, "", t.inboundRoutes(k.port, to))
 		}
 		t.managers[k] = f

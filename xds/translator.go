@@ -31,22 +31,23 @@ type Translator struct {
 	store  *store
 
 	classes  map[*mesh.Workload]int
-	sources  bool // some VirtualService asks for the labels of the client
-	private  bool // some VirtualService is not for every namespace
-	scopes   map[scopeKey]*scope
-	clusters map[clusterKey]made
+	sources  bool                       // some VirtualService asks for the labels of the client
+	private  bool                       // some VirtualService is not for every namespace
+	settings string                     // of the mesh, as far as inbound resources come from them
 	names    map[*mesh.Service][]string // identities
 	hosts    map[hostKey]host
 	parts    map[string]*anypb.Any // what many resources have in them
-	inbound  map[string]inbound    // by everything that it comes from
-	managers map[managerKey]*listenerv3.Filter
-	settings string // of the mesh, as far as inbound resources come from them
 
-	// What the last mesh had, taken over where it is asked for.
-	lastInbound  map[string]inbound
-	lastManagers map[managerKey]*listenerv3.Filter
-	lastClusters map[clusterKey]made
-	lastScopes   map[scopeKey]*scope
+	generation
+	last generation // the last mesh's, as far as it counts still: taken over where it is asked for
+}
+
+// generation is what was made for one mesh and may serve for the next.
+type generation struct {
+	scopes   map[scopeKey]*scope
+	clusters map[clusterKey]made
+	inbound  map[string]inbound // by everything that it comes from
+	managers map[managerKey]*listenerv3.Filter
 }
 
 // made is a cluster with its endpoints; nil where they are not sent apart.
@@ -63,14 +64,16 @@ func newTranslator(r *resolve.Resolver, last *Translator) *Translator {
 	t := &Translator{
 		r: r, snap: r.Snapshot(), legacy: r.Snapshot().Dialect.Legacy(),
 		classes:  map[*mesh.Workload]int{},
-		scopes:   map[scopeKey]*scope{},
-		clusters: map[clusterKey]made{},
 		names:    map[*mesh.Service][]string{},
 		hosts:    map[hostKey]host{},
 		parts:    map[string]*anypb.Any{},
-		inbound:  map[string]inbound{},
-		managers: map[managerKey]*listenerv3.Filter{},
 		settings: fmt.Sprint(r.Snapshot().Dialect, r.Snapshot().Config, r.PeerPrefixes()),
+		generation: generation{
+			scopes:   map[scopeKey]*scope{},
+			clusters: map[clusterKey]made{},
+			inbound:  map[string]inbound{},
+			managers: map[managerKey]*listenerv3.Filter{},
+		},
 	}
 	t.take(last)
 	for i, c := range r.Classes() {
@@ -126,11 +129,11 @@ func (t *Translator) take(last *Translator) {
 	if t.settings != last.settings {
 		return
 	}
-	t.parts, t.lastInbound, t.lastManagers = last.parts, last.inbound, last.managers
+	t.parts, t.last.inbound, t.last.managers = last.parts, last.inbound, last.managers
 	if same(t.snap.Services, last.snap.Services) && same(t.snap.Workloads, last.snap.Workloads) {
-		t.lastClusters, t.names = last.clusters, last.names
+		t.last.clusters, t.names = last.clusters, last.names
 		if same(t.snap.VirtualServices, last.snap.VirtualServices) && same(t.snap.Sidecars, last.snap.Sidecars) {
-			t.lastScopes = last.scopes
+			t.last.scopes = last.scopes
 		}
 	}
 }
@@ -157,7 +160,7 @@ func (t *Translator) inboundOf(w *mesh.Workload) inbound {
 	key := inboundKey(listens)
 	in, ok := t.inbound[key]
 	if !ok {
-		if in, ok = t.lastInbound[key]; !ok {
+		if in, ok = t.last.inbound[key]; !ok {
 			in = inbound{t.store.intern(t.inboundClusters(listens)), t.store.intern([]*Resource{t.virtualInbound(listens)})}
 		}
 		t.inbound[key] = in
@@ -253,7 +256,7 @@ func (t *Translator) scope(n Node) *scope {
 // are what changes most, are not in clusters.
 func (sc *scope) takeListeners(k scopeKey) bool {
 	t := sc.t
-	for lk, last := range t.lastScopes {
+	for lk, last := range t.last.scopes {
 		if lk.namespace != k.namespace || lk.workload != k.workload || last.blocked != sc.blocked || last.sets[Listeners] == nil ||
 			!slices.Equal(last.virtual, sc.virtual) || !slices.EqualFunc(last.clusters, sc.clusters, (*cluster).equal) {
 			continue
