@@ -6,13 +6,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
 
 // Pipe is a connection without a network, as net.Pipe is, but it holds what was written until it is read, like a socket:
 // with TLS 1.3 a server sends tickets while its client sends a request, and over net.Pipe they would wait for each other
-// for ever. Deadlines do not count.
+// for ever.
 func Pipe() (net.Conn, net.Conn) {
 	a, b := newStream(), newStream()
 	return &pipeConn{in: a, out: b}, &pipeConn{in: b, out: a}
@@ -24,6 +25,8 @@ type stream struct {
 	more   sync.Cond
 	bytes  bytes.Buffer
 	closed bool
+	late   bool // the deadline is over
+	timer  *time.Timer
 }
 
 func newStream() *stream {
@@ -36,7 +39,33 @@ func (s *stream) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	s.more.Broadcast()
+}
+
+// until sets the deadline of its reader; zero is none.
+func (s *stream) until(deadline time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.late, s.timer = false, nil
+	if deadline.IsZero() || s.closed {
+		return
+	}
+	var mine *time.Timer
+	mine = time.AfterFunc(time.Until(deadline), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.timer == mine {
+			s.late = true
+			s.more.Broadcast()
+		}
+	})
+	s.timer = mine
 }
 
 type pipeConn struct{ in, out *stream }
@@ -46,8 +75,11 @@ func (p *pipeConn) Read(b []byte) (int, error) {
 	p.in.mu.Lock()
 	defer p.in.mu.Unlock()
 	for p.in.bytes.Len() == 0 {
-		if p.in.closed {
+		switch {
+		case p.in.closed:
 			return 0, io.EOF
+		case p.in.late:
+			return 0, os.ErrDeadlineExceeded
 		}
 		p.in.more.Wait()
 	}
@@ -74,9 +106,16 @@ func (p *pipeConn) Close() error {
 
 func (p *pipeConn) LocalAddr() net.Addr              { return pipeAddr{} }
 func (p *pipeConn) RemoteAddr() net.Addr             { return pipeAddr{} }
-func (p *pipeConn) SetDeadline(time.Time) error      { return nil }
-func (p *pipeConn) SetReadDeadline(time.Time) error  { return nil }
-func (p *pipeConn) SetWriteDeadline(time.Time) error { return nil }
+func (p *pipeConn) SetWriteDeadline(time.Time) error { return nil } // writing never waits
+
+// SetDeadline bounds reading.
+func (p *pipeConn) SetDeadline(t time.Time) error { return p.SetReadDeadline(t) }
+
+// SetReadDeadline bounds the reads that wait and those to come.
+func (p *pipeConn) SetReadDeadline(t time.Time) error {
+	p.in.until(t)
+	return nil
+}
 
 // A PipeListener is a listener without a network, for tests in a bubble of testing/synctest: nothing that waits for a
 // real socket lets its clock run.
