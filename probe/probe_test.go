@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -15,16 +16,19 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/oarlock/oarlock/meshtest"
 )
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
-func (p Prober) run(t *testing.T) *Result {
+func (p Prober) run(t *testing.T, at place) *Result {
 	t.Helper()
-	p.Timeout, p.Silence = 2*time.Second, 60*time.Millisecond
+	p.Address, p.Dial = at.address, at.dial
+	p.Timeout, p.Silence = 20*time.Second, 60*time.Millisecond
 	r, err := p.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -58,94 +62,111 @@ func wantOutcomes(t *testing.T, r *Result, want map[string]string) {
 
 // TestModes probes servers of every kind, with and without a certificate of the mesh.
 func TestModes(t *testing.T) {
+	names, _, _ := modeTests(t)
+	for i, tt := range names {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tests, own, roots := modeTests(t)
+				tests[i].run(t, own, roots)
+			})
+		})
+	}
+}
+
+type modeTest struct {
+	name    string
+	serve   func(testing.TB) place
+	without Mode // proven without a certificate of our own
+	with    Mode
+	want    map[string]string
+}
+
+func (tt modeTest) run(t *testing.T, own *tls.Certificate, roots *x509.CertPool) {
+	at := tt.serve(t)
+	r := Prober{}.run(t, at)
+	if r.Mode != tt.without {
+		t.Errorf("without a certificate: %s, want %s: %q", r.Mode, tt.without, r.Proof)
+	}
+	r = Prober{Certificate: own, Roots: roots}.run(t, at)
+	if r.Mode != tt.with {
+		t.Errorf("with one: %s, want %s: %q", r.Mode, tt.with, r.Proof)
+	}
+	wantOutcomes(t, r, tt.want)
+	if len(r.Findings) > 0 {
+		t.Errorf("findings %v", r.Findings)
+	}
+}
+
+func modeTests(t testing.TB) ([]modeTest, *tls.Certificate, *x509.CertPool) {
+	listen := func(handle func(net.Conn)) func(testing.TB) place {
+		return func(t testing.TB) place { return listen(t, handle) }
+	}
+	serveTLS := func(c *tls.Config) func(testing.TB) place {
+		return func(t testing.TB) place { return serveTLS(t, c) }
+	}
 	ca := newAuthority(t)
 	own := ca.issue(t, clientID, nil)
 	plain := ca.issue(t, "", func(c *x509.Certificate) { c.DNSNames = []string{"a.example"} })
-	tests := []struct {
-		name    string
-		address string
-		without Mode // proven without a certificate of our own
-		with    Mode
-		want    map[string]string
-	}{
-		{"sidecar STRICT", listen(t, (&sidecar{Strict, "http", ca.mutual(t), serveHTTP}).serve), Strict, Strict, map[string]string{
+	tests := []modeTest{
+		{"sidecar STRICT", listen((&sidecar{Strict, "http", ca.mutual(t), serveHTTP}).serve), Strict, Strict, map[string]string{
 			"plaintext": "closed", "": "alert certificate_required", "istio": "alert certificate_required",
 			" +cert": "http 200", "istio +cert": "http 200", "istio-h2 +cert": "http (HTTP/2)", "http/1.1 +cert": "http 200",
 		}},
-		{"sidecar PERMISSIVE, http", listen(t, (&sidecar{Permissive, "http", ca.mutual(t), serveHTTP}).serve), Permissive, Permissive, map[string]string{
+		{"sidecar PERMISSIVE, http", listen((&sidecar{Permissive, "http", ca.mutual(t), serveHTTP}).serve), Permissive, Permissive, map[string]string{
 			"plaintext": "http 200", "istio": "alert certificate_required", "istio-peer-exchange +cert": "http 200",
 			"istio-http/1.0 +cert": "http 200", " +cert": "closed", "http/1.1 +cert": "closed", "h2": "closed",
 		}},
-		{"sidecar PERMISSIVE, tcp", listen(t, (&sidecar{Permissive, "tcp", ca.mutual(t), serveHTTP}).serve), Permissive, Permissive, map[string]string{
+		{"sidecar PERMISSIVE, tcp", listen((&sidecar{Permissive, "tcp", ca.mutual(t), serveHTTP}).serve), Permissive, Permissive, map[string]string{
 			"plaintext": "http 200", "istio-http/1.1 +cert": "http 200", " +cert": "not TLS (HTTP/)",
 		}},
-		{"sidecar PERMISSIVE, application of TLS", listen(t, (&sidecar{Permissive, "tcp", ca.mutual(t), func(c net.Conn) {
+		{"sidecar PERMISSIVE, application of TLS", listen((&sidecar{Permissive, "tcp", ca.mutual(t), func(c net.Conn) {
 			in := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{*plain}})
 			if in.Handshake() == nil {
 				serveHTTP(in)
 			}
 		}}).serve), Permissive, Permissive, map[string]string{"": "http 200", "istio": "alert certificate_required"}},
-		{"sidecar DISABLE", listen(t, (&sidecar{Disable, "http", nil, serveHTTP}).serve), Disable, Disable, map[string]string{
+		{"sidecar DISABLE", listen((&sidecar{Disable, "http", nil, serveHTTP}).serve), Disable, Disable, map[string]string{
 			"plaintext": "http 200", "istio +cert": "not TLS (HTTP/)", "": "not TLS (HTTP/)",
 		}},
-		{"server first", listen(t, func(c net.Conn) {
+		{"server first", listen(func(c net.Conn) {
 			io.WriteString(c, "220 mail.example ESMTP\r\n")
 			io.Copy(io.Discard, c)
 		}), Disable, Disable, map[string]string{"plaintext": "server-first (220 mail.example ESMTP)", "istio +cert": "not TLS (220 m)"}},
-		{"closes", listen(t, func(c net.Conn) {}), Unknown, Unknown, map[string]string{"plaintext": "closed"}},
-		{"other TLS", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*plain}, NextProtos: []string{"h2", "http/1.1"}}), OtherTLS, OtherTLS,
+		{"closes", listen(func(c net.Conn) {}), Unknown, Unknown, map[string]string{"plaintext": "closed"}},
+		{"other TLS", serveTLS(&tls.Config{Certificates: []tls.Certificate{*plain}, NextProtos: []string{"h2", "http/1.1"}}), OtherTLS, OtherTLS,
 			map[string]string{"plaintext": "TLS wanted 400", "": "http 200", "h2": "http (HTTP/2)", "http/1.1": "http 200", "istio": "alert no_application_protocol"}},
-		{"client certificate that is not of a mesh", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*plain}, ClientAuth: tls.RequireAnyClientCert}),
+		{"client certificate that is not of a mesh", serveTLS(&tls.Config{Certificates: []tls.Certificate{*plain}, ClientAuth: tls.RequireAnyClientCert}),
 			OtherTLS, OtherTLS, map[string]string{"": "alert certificate_required", " +cert": "http 200"}},
-		{"client certificate if there is one", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*own}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: ca.roots()}),
+		{"client certificate if there is one", serveTLS(&tls.Config{Certificates: []tls.Certificate{*own}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: ca.roots()}),
 			OtherTLS, OtherTLS, map[string]string{"": "http 200", " +cert": "http 200"}},
-		{"SVID without a request for one", serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*own}}), OtherTLS, OtherTLS, nil},
-		{"TLS 1.2 alone", listen(t, (&sidecar{Strict, "http", func() *tls.Config {
+		{"SVID without a request for one", serveTLS(&tls.Config{Certificates: []tls.Certificate{*own}}), OtherTLS, OtherTLS, nil},
+		{"TLS 1.2 alone", listen((&sidecar{Strict, "http", func() *tls.Config {
 			c := ca.mutual(t)
 			c.MaxVersion = tls.VersionTLS12
 			return c
 		}(), serveHTTP}).serve), Strict, Strict, map[string]string{"": "alert handshake_failure", " +cert": "http 200"}},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := Prober{Address: tt.address}.run(t)
-			if r.Mode != tt.without {
-				t.Errorf("without a certificate: %s, want %s: %q", r.Mode, tt.without, r.Proof)
-			}
-			r = Prober{Address: tt.address, Certificate: own, Roots: ca.roots()}.run(t)
-			if r.Mode != tt.with {
-				t.Errorf("with one: %s, want %s: %q", r.Mode, tt.with, r.Proof)
-			}
-			wantOutcomes(t, r, tt.want)
-			if len(r.Findings) > 0 {
-				t.Errorf("findings %v", r.Findings)
-			}
-		})
-	}
+	return tests, own, ca.roots()
 }
 
 func TestNothingThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	r := Prober{Address: address}.run(t)
+	address := fmt.Sprintf("127.0.0.1:%d", meshtest.Port(t))
+	r := Prober{}.run(t, place{address: address})
 	wantOutcomes(t, r, map[string]string{"plaintext": "refused", "istio": "refused"})
 	if r.Mode != Unknown || len(r.Attempts) != 1+len(DefaultALPN()) {
 		t.Errorf("%s after %d attempts", r.Mode, len(r.Attempts))
 	}
-	r = Prober{Address: "no-such-host.invalid:80", ALPN: []string{NoALPN}}.run(t)
+	r = Prober{ALPN: []string{NoALPN}}.run(t, place{address: "no-such-host.invalid:80"})
 	if r.Mode != Unknown || r.Attempts[0].Outcome != Refused || !strings.Contains(r.Attempts[0].Detail, "no-such-host.invalid") {
 		t.Errorf("%+v", r.Attempts[0])
 	}
 }
 
-func TestSilent(t *testing.T) {
-	address := listen(t, func(c net.Conn) { io.Copy(io.Discard, c) })
-	p := &Prober{Address: address, Timeout: 200 * time.Millisecond, Silence: 50 * time.Millisecond, ALPN: []string{"istio", NoALPN}}
+func TestSilent(t *testing.T) { synctest.Test(t, testSilent) }
+
+func testSilent(t *testing.T) {
+	at := listen(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+	p := &Prober{Address: at.address, Dial: at.dial, Timeout: 200 * time.Millisecond, Silence: 50 * time.Millisecond, ALPN: []string{"istio", NoALPN}}
 	r, err := p.Run(t.Context())
 	if err != nil || r.Mode != Unknown {
 		t.Fatalf("%v, %v", r, err)
@@ -154,37 +175,43 @@ func TestSilent(t *testing.T) {
 }
 
 func TestReset(t *testing.T) {
-	address := listen(t, func(c net.Conn) {
+	at := listenTCP(t, func(c net.Conn) {
 		c.(*net.TCPConn).SetLinger(0) // closing is a reset
 		c.Read(make([]byte, 1))
 	})
-	wantOutcomes(t, Prober{Address: address}.run(t), map[string]string{"plaintext": "reset", "istio": "reset"})
+	wantOutcomes(t, Prober{}.run(t, at), map[string]string{"plaintext": "reset", "istio": "reset"})
 }
 
-func TestAlertToPlaintext(t *testing.T) {
-	address := listen(t, func(c net.Conn) {
+func TestAlertToPlaintext(t *testing.T) { synctest.Test(t, testAlertToPlaintext) }
+
+func testAlertToPlaintext(t *testing.T) {
+	at := listen(t, func(c net.Conn) {
 		c.Read(make([]byte, 1024))
 		c.Write([]byte{0x15, 3, 1, 0, 2, 2, 10})
 	})
-	wantOutcomes(t, Prober{Address: address}.run(t), map[string]string{"plaintext": "alert unexpected_message", "": "alert unexpected_message"})
+	wantOutcomes(t, Prober{}.run(t, at), map[string]string{"plaintext": "alert unexpected_message", "": "alert unexpected_message"})
 }
 
-func TestNoRequest(t *testing.T) {
+func TestNoRequest(t *testing.T) { synctest.Test(t, testNoRequest) }
+
+func testNoRequest(t *testing.T) {
 	said := make(chan string, 100)
-	address := listen(t, func(c net.Conn) {
+	at := listen(t, func(c net.Conn) {
 		b, _ := io.ReadAll(c)
 		said <- string(b)
 	})
-	r := Prober{Address: address, NoRequest: true, ALPN: []string{"istio"}}.run(t)
+	r := Prober{NoRequest: true, ALPN: []string{"istio"}}.run(t, at)
 	if got := <-said + <-said; r.Attempts[0].Outcome != Silent || strings.Contains(got, "GET") {
 		t.Errorf("%s, and it said %q", r.Attempts[0].Outcome, got)
 	}
 }
 
-func TestHandshakeIsTold(t *testing.T) {
+func TestHandshakeIsTold(t *testing.T) { synctest.Test(t, testHandshakeIsTold) }
+
+func testHandshakeIsTold(t *testing.T) {
 	ca := newAuthority(t)
-	address := listen(t, (&sidecar{Strict, "http", ca.mutual(t), serveHTTP}).serve)
-	r := Prober{Address: address, Certificate: ca.issue(t, clientID, nil), Roots: ca.roots()}.run(t)
+	at := listen(t, (&sidecar{Strict, "http", ca.mutual(t), serveHTTP}).serve)
+	r := Prober{Certificate: ca.issue(t, clientID, nil), Roots: ca.roots()}.run(t, at)
 	h := r.attempt("istio", true).TLS
 	if h == nil || !h.Complete || !h.Asked || h.Version != "TLS 1.3" || h.Cipher == "" || h.ALPN != "" || h.PeerID != serverID ||
 		!slices.Equal(h.Issuers, []string{"O=cluster.local"}) {
@@ -203,16 +230,18 @@ func TestHandshakeIsTold(t *testing.T) {
 	if !slices.Equal(versions, want) {
 		t.Errorf("versions %q, want %q", versions, want)
 	}
-	if got, want := r.String(), address+": STRICT, "+serverID; got != want {
+	if got, want := r.String(), at.address+": STRICT, "+serverID; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
 
 // TestRefusedCertificate presents certificates that the server does not take: it is STRICT all the same, and the findings say
 // why.
-func TestRefusedCertificate(t *testing.T) {
+func TestRefusedCertificate(t *testing.T) { synctest.Test(t, testRefusedCertificate) }
+
+func testRefusedCertificate(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
-	address := listen(t, (&sidecar{Strict, "http", ca.mutual(t), serveHTTP}).serve)
+	at := listen(t, (&sidecar{Strict, "http", ca.mutual(t), serveHTTP}).serve)
 	for name, tt := range map[string]struct {
 		own   *tls.Certificate
 		alert string
@@ -224,18 +253,18 @@ func TestRefusedCertificate(t *testing.T) {
 		"not for clients": {ca.issue(t, clientID, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
 			"alert bad_certificate", "does not allow a TLS client"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			r := Prober{Address: address, Certificate: tt.own, Roots: ca.roots(), ALPN: []string{"istio", NoALPN}}.run(t)
-			wantOutcomes(t, r, map[string]string{"istio +cert": tt.alert})
-			if r.Mode != Strict || len(r.Findings) != 1 || r.Findings[0].Subject != "own certificate" || !strings.Contains(r.Findings[0].String(), tt.text) {
-				t.Errorf("%s, findings %v", r.Mode, r.Findings)
-			}
-		})
+		r := Prober{Certificate: tt.own, Roots: ca.roots(), ALPN: []string{"istio", NoALPN}}.run(t, at)
+		wantOutcomes(t, r, map[string]string{"istio +cert": tt.alert})
+		if r.Mode != Strict || len(r.Findings) != 1 || r.Findings[0].Subject != "own certificate" || !strings.Contains(r.Findings[0].String(), tt.text) {
+			t.Errorf("%s: %s, findings %v", name, r.Mode, r.Findings)
+		}
 	}
 }
 
 // TestFindings gives a server a certificate with everything wrong: all of it is found, not what comes first.
-func TestFindings(t *testing.T) {
+func TestFindings(t *testing.T) { synctest.Test(t, testFindings) }
+
+func testFindings(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	bad := ca.issue(t, "spiffe://Cluster.local/x", func(c *x509.Certificate) {
 		c.URIs = append(c.URIs, &url.URL{Scheme: "https", Host: "a.example"})
@@ -244,8 +273,8 @@ func TestFindings(t *testing.T) {
 		c.IsCA, c.BasicConstraintsValid = true, true
 	})
 	bad.Certificate = append(bad.Certificate, other.cert.Raw)
-	address := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*bad}})
-	r := Prober{Address: address, Roots: other.roots(), ALPN: []string{NoALPN}}.run(t)
+	at := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{*bad}})
+	r := Prober{Roots: other.roots(), ALPN: []string{NoALPN}}.run(t, at)
 	for _, want := range []string{
 		"it expired 2 days ago", "did not issue the one before it", "certificate of an authority, which", "2 URI names", "capitals",
 		"no SPIFFE ID", "does not allow a TLS server", "no chain to the roots",
@@ -302,26 +331,30 @@ func TestArguments(t *testing.T) {
 }
 
 // TestCancel ends a probe of a silent server at once.
-func TestCancel(t *testing.T) {
-	address := listen(t, func(c net.Conn) { io.Copy(io.Discard, c) })
+func TestCancel(t *testing.T) { synctest.Test(t, testCancel) }
+
+func testCancel(t *testing.T) {
+	at := listen(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
-	r, err := (&Prober{Address: address, Timeout: time.Minute, Silence: time.Second}).Run(ctx)
-	if r != nil || !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second {
+	r, err := (&Prober{Address: at.address, Dial: at.dial, Timeout: time.Minute, Silence: time.Second}).Run(ctx)
+	if r != nil || !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 100*time.Millisecond {
 		t.Errorf("%v, %v after %v", r, err, time.Since(begin))
 	}
 }
 
 // TestOneAtATime has a server that serves one connection at a time and is held by one of ours until that gives up.
-func TestOneAtATime(t *testing.T) {
+func TestOneAtATime(t *testing.T) { synctest.Test(t, testOneAtATime) }
+
+func testOneAtATime(t *testing.T) {
 	ca := newAuthority(t)
 	side := &sidecar{Strict, "http", ca.mutual(t), serveHTTP}
-	var busy sync.Mutex
+	busy := make(chan bool, 1)
 	held := false
-	address := listen(t, func(c net.Conn) {
-		busy.Lock()
-		defer busy.Unlock()
+	at := listen(t, func(c net.Conn) {
+		busy <- true
+		defer func() { <-busy }()
 		again, alpn, isTLS := look(c)
 		if isTLS && !held && slices.Contains(alpn, "istio-h2") {
 			held = true
@@ -330,7 +363,7 @@ func TestOneAtATime(t *testing.T) {
 		}
 		side.serve(again)
 	})
-	p := &Prober{Address: address, Timeout: 500 * time.Millisecond, Silence: 20 * time.Millisecond}
+	p := &Prober{Address: at.address, Dial: at.dial, Timeout: 500 * time.Millisecond, Silence: 20 * time.Millisecond}
 	r, err := p.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -341,7 +374,9 @@ func TestOneAtATime(t *testing.T) {
 }
 
 // TestFreshConnections counts: an attempt shares its connection with no other, and no session is resumed.
-func TestFreshConnections(t *testing.T) {
+func TestFreshConnections(t *testing.T) { synctest.Test(t, testFreshConnections) }
+
+func testFreshConnections(t *testing.T) {
 	ca := newAuthority(t)
 	config, opened := ca.mutual(t), make(chan bool, 100)
 	config.VerifyConnection = func(s tls.ConnectionState) error {
@@ -351,8 +386,8 @@ func TestFreshConnections(t *testing.T) {
 		return nil
 	}
 	side := &sidecar{Strict, "http", config, serveHTTP}
-	address := listen(t, func(c net.Conn) { opened <- true; side.serve(c) })
-	r := Prober{Address: address, Certificate: ca.issue(t, clientID, nil)}.run(t)
+	at := listen(t, func(c net.Conn) { opened <- true; side.serve(c) })
+	r := Prober{Certificate: ca.issue(t, clientID, nil)}.run(t, at)
 	if len(opened) != len(r.Attempts) || len(r.Attempts) != 1+2*len(DefaultALPN())+4 {
 		t.Errorf("%d connections for %d attempts", len(opened), len(r.Attempts))
 	}
@@ -362,7 +397,7 @@ func TestFreshConnections(t *testing.T) {
 func TestWords(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	defer s.Close()
-	r := Prober{Address: strings.TrimPrefix(s.URL, "http://"), ALPN: []string{"istio"}}.run(t)
+	r := Prober{ALPN: []string{"istio"}}.run(t, place{address: strings.TrimPrefix(s.URL, "http://")})
 	b, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)

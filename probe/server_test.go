@@ -20,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/oarlock/oarlock/meshtest"
 )
 
 // An authority issues certificates in a test.
@@ -97,13 +99,38 @@ const (
 	clientID = "spiffe://cluster.local/ns/default/sa/prober"
 )
 
-// listen serves each connection with handle on a loopback address, and waits for all of them at the end of the test.
-func listen(t testing.TB, handle func(net.Conn)) string {
+// place is where a server of a test is.
+type place struct {
+	address string
+	dial    func(ctx context.Context, network, address string) (net.Conn, error) // nil is TCP
+}
+
+// piped is a place without a network, for a bubble of testing/synctest: there is no server so slow that it seems silent.
+func piped() (place, *meshtest.PipeListener) {
+	l := meshtest.NewPipeListener()
+	return place{"127.0.0.1:443", func(ctx context.Context, _, address string) (net.Conn, error) { return l.Dial(ctx, address) }}, l
+}
+
+// listen serves each connection with handle in a bubble, and waits for all of them at its end.
+func listen(t testing.TB, handle func(net.Conn)) place {
+	t.Helper()
+	at, l := piped()
+	serve(t, l, handle)
+	return at
+}
+
+// listenTCP is listen on a loopback address.
+func listenTCP(t testing.TB, handle func(net.Conn)) place {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	serve(t, l, handle)
+	return place{address: l.Addr().String()}
+}
+
+func serve(t testing.TB, l net.Listener, handle func(net.Conn)) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -122,7 +149,6 @@ func listen(t testing.TB, handle func(net.Conn)) string {
 		l.Close()
 		wg.Wait()
 	})
-	return l.Addr().String()
 }
 
 // serveHTTP is an application: one request, one answer.
@@ -225,13 +251,10 @@ func (a *authority) mutual(t testing.TB) *tls.Config {
 	}
 }
 
-// serveTLS is an HTTP server of crypto/tls and net/http.
-func serveTLS(t testing.TB, c *tls.Config) string {
+// serveTLS is an HTTP server of crypto/tls and net/http, in a bubble.
+func serveTLS(t testing.TB, c *tls.Config) place {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	at, l := piped()
 	s := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }), TLSConfig: c,
 		ErrorLog: quiet(), ReadTimeout: 20 * time.Second,
@@ -248,5 +271,5 @@ func serveTLS(t testing.TB, c *tls.Config) string {
 		s.Close()
 		<-done
 	})
-	return l.Addr().String()
+	return at
 }
