@@ -55,7 +55,7 @@ function textOf(item: Item, called: Called): string {
 
 /** The faint words beside a node: where it is, where names alone do not tell. */
 function whereOf(n: DrawnNode, called: Called): string {
-  return [kindOf(n), called.namespaces && spaceOf(n), called.meshes && n.mesh].filter(Boolean).join(" · ");
+  return [called.namespaces && spaceOf(n), called.meshes && n.mesh, kindOf(n)].filter(Boolean).join(" · ");
 }
 
 /** Rows that are made at once, and the height of each, in pixels. */
@@ -98,6 +98,7 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
     const b = box.current;
     if (i >= 0 && b && (i * row < b.scrollTop || (i + 1) * row > b.scrollTop + b.clientHeight)) b.scrollTop = i * row - b.clientHeight / 2;
     // The list follows the selection, not each picture.
+    // eslint-disable-next-line
   }, [picked, open]);
 
   const key = (e: React.KeyboardEvent) => {
@@ -171,7 +172,9 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
                 ) : (
                   <>
                     <b aria-hidden="true">{item.node?.node.name}</b>
-                    <small aria-hidden="true">{item.node && whereOf(item.node, called)}</small>
+                    <small aria-hidden="true" title={item.node && whereOf(item.node, called)}>
+                      {item.node && whereOf(item.node, called)}
+                    </small>
                   </>
                 )}
               </div>
