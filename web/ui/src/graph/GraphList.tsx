@@ -98,7 +98,6 @@ export function GraphList({ picture, shown, selection, open, setOpen, onReveal, 
     const b = box.current;
     if (i >= 0 && b && (i * row < b.scrollTop || (i + 1) * row > b.scrollTop + b.clientHeight)) b.scrollTop = i * row - b.clientHeight / 2;
     // The list follows the selection, not each picture.
-    // eslint-disable-next-line
   }, [picked, open]);
 
   const key = (e: React.KeyboardEvent) => {
