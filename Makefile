@@ -11,7 +11,7 @@ FUZZ = ./manifest ./casefile ./ca ./sniff ./accesslog ./proxy ./xdsclient
 .PHONY: demo test test-capture race lint bench fuzz cross test-istio build ui screenshots clean
 
 demo: build ## a mesh runs: to play with at a terminal, else step by step; nothing of it stays
-	if [ -t 0 ] && [ -t 1 ]; then bin/oarlock demo backyards-current; else PATH="$(CURDIR)/bin:$$PATH" examples/demo.sh; fi
+	@if [ -t 0 ] && [ -t 1 ]; then bin/oarlock demo backyards-current; else PATH="$(CURDIR)/bin:$$PATH" examples/demo.sh; fi
 
 test: ## every test of this module; whole meshes are among them, without root
 	go test -timeout 30m ./...
