@@ -161,13 +161,13 @@ func TestHTTPPair(t *testing.T) {
 		t.Errorf("client's log line: %+v", e.Record)
 	}
 	logLine(t, p.serverLogs, "POST", "via_upstream", "inbound|80||")
-	got := series(p.clientStats, "istio_requests_total{", `reporter="source"`, `destination_workload="api"`, `response_code="200"`, `destination_principal="spiffe://cluster.local/ns/shop/sa/api"`)
-	if len(got) != 1 || !strings.HasSuffix(got[0], " 3") {
-		t.Errorf("client's series: %q", got)
-	}
-	got = series(p.serverStats, "istio_requests_total{", `reporter="destination"`, `source_workload="web"`, `source_app="web"`, `connection_security_policy="mutual_tls"`, `source_principal="spiffe://cluster.local/ns/front/sa/web"`)
-	if len(got) != 1 || !strings.HasSuffix(got[0], " 3") {
-		t.Errorf("server's series: %q", series(p.serverStats, "istio_requests_total{"))
+	for side, want := range map[*metrics.Registry][]string{
+		p.clientStats: {`reporter="source"`, `destination_workload="api"`, `response_code="200"`, `destination_principal="spiffe://cluster.local/ns/shop/sa/api"`},
+		p.serverStats: {`reporter="destination"`, `source_workload="web"`, `source_app="web"`, `connection_security_policy="mutual_tls"`, `source_principal="spiffe://cluster.local/ns/front/sa/web"`},
+	} {
+		eventually(t, "three requests with "+strings.Join(want, " "), func() bool {
+			return len(series(side, append(want, "istio_requests_total{", "} 3")...)) == 1
+		})
 	}
 }
 
