@@ -349,6 +349,28 @@ func TestWriteFiles(t *testing.T) {
 	}
 }
 
+// TestNewFolders have the mode of the folder above, its group for what is written there later included.
+func TestNewFolders(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Chmod(".", 0o770|os.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	above, err := os.Stat(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := newPolicy("bar", "default")
+	fresh.Origin.File = "deep/down/new.yaml"
+	if err := mustOpen(t, yamldir.Options{}, ".").Write(t.Context(), nil, []mesh.Change{fresh}); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{"deep", "deep/down"} {
+		if info, err := os.Stat(dir); err != nil || info.Mode() != above.Mode() {
+			t.Errorf("%s: %v, want mode %v", dir, info, above.Mode())
+		}
+	}
+}
+
 // tree lists all files under the current folder, hidden ones too.
 func tree(t *testing.T) []string {
 	t.Helper()

@@ -120,7 +120,7 @@ func (w *writing) makeFolders(dir string) error {
 			return err
 		}
 		if above, err := os.Stat(filepath.Dir(dir)); err == nil { // a control plane's umask is that of its state
-			_ = os.Chmod(dir, above.Mode().Perm())
+			_ = os.Chmod(dir, above.Mode()&(os.ModePerm|os.ModeSetgid))
 		}
 		w.folders = append(w.folders, dir)
 	}
