@@ -209,7 +209,8 @@ func TestAlarmSleeps(t *testing.T) {
 		t.Error("the alarm rings at rest")
 	}
 	a.rung(use{a.busy.at.Add(busyTime), a.busy.taken + busyTime})
-	if rings(a, 3*busyTime, true) && rings(a, 3*busyTime, true) { // once may be from before
+	rings(a, 3*busyTime, true) // once may be from before
+	if rings(a, 3*busyTime, true) {
 		t.Error("the alarm rings although there are no more processors")
 	}
 }
