@@ -153,14 +153,17 @@ func pids() []int {
 }
 
 // killMarked kills what has the mark until nothing has it; a process may fork while we look. It gives up what does not end.
-func killMarked(name, value string) {
-	for deadline := time.Now().Add(killBound); ; {
+func killMarked(name, value string) { killMarkedUntil(time.Now().Add(killBound), name, value) }
+
+// killMarkedUntil kills once at least: a look at all processes may take longer than there is time.
+func killMarkedUntil(deadline time.Time, name, value string) {
+	for {
 		list := withMark(name, value)
-		if len(list) == 0 || time.Now().After(deadline) {
-			return
-		}
 		for _, id := range list {
 			id.kill(unix.SIGKILL)
+		}
+		if len(list) == 0 || time.Now().After(deadline) {
+			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -63,5 +64,17 @@ func TestMarkInExecve(t *testing.T) {
 		if !strings.Contains(environ, "\x00MARK=here\x00") || !strings.Contains(environ, long) {
 			t.Fatalf("look %d sees %d bytes: %.200q", look, len(environ), environ)
 		}
+	}
+}
+
+// TestKillMarkedLate: what is found is killed also where the look took all the time that there was.
+func TestKillMarkedLate(t *testing.T) {
+	mark, cmd := t.TempDir(), exec.Command("sleep", "1000")
+	cmd.Env = append(os.Environ(), "MARK="+mark)
+	started(t, (*exec.Cmd).Start, cmd)
+	id := identify(cmd.Process.Pid)
+	killMarkedUntil(time.Now().Add(-time.Second), "MARK", mark)
+	if !waitGone(id, 30*time.Second) {
+		t.Error("it runs on")
 	}
 }
