@@ -264,7 +264,8 @@ func TestExec(t *testing.T) {
 	if _, err := c.Exec(t.Context(), mesh.Ref{Kind: mesh.KindPod, Name: "none"}, mesh.Exec{Command: []string{"true"}}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("exec in no pod: %v", err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

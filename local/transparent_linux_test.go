@@ -2,6 +2,7 @@ package local
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +39,9 @@ func execOutput(t *testing.T, c *Client, pod mesh.Ref, script string) (string, e
 		t.Fatal(err)
 	}
 	defer out.Close()
-	code, err := c.Exec(t.Context(), pod, mesh.Exec{Command: []string{"sh", "-c", script}, Stdout: out, Stderr: out})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	code, err := c.Exec(ctx, pod, mesh.Exec{Command: []string{"sh", "-c", script}, Stdout: out, Stderr: out})
 	b, _ := os.ReadFile(out.Name())
 	if err == nil && code != 0 {
 		err = fmt.Errorf("status %d", code)
