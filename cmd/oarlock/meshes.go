@@ -136,18 +136,22 @@ func (a *app) withMesh(names []string) string {
 	if end < 0 {
 		end = len(a.args)
 	}
+	put := func(i int, word string) string {
+		words := slices.Clone(a.args)
+		words[i] = word
+		return "oarlock " + quoteWords(words)
+	}
 	for i, w := range a.args[:end] {
 		switch {
 		case w == "--mesh" && i+1 < end:
-			words := slices.Clone(a.args)
-			words[i+1] = near
-			return "oarlock " + quoteWords(words)
+			return put(i+1, near)
 		case strings.HasPrefix(w, "--mesh="):
-			words := slices.Clone(a.args)
-			words[i] = "--mesh=" + near
-			return "oarlock " + quoteWords(words)
-		case w == a.flags.mesh && !a.flagValue(i): // status MESH
-			return a.again(w, near)
+			return put(i, "--mesh="+near)
+		}
+	}
+	for i, w := range slices.Backward(a.args[:end]) {
+		if w != "" && w == a.flags.mesh && !a.flagValue(i) { // status MESH
+			return put(i, near)
 		}
 	}
 	return "oarlock " + quoteWords(slices.Insert(slices.Clone(a.args), end, "--mesh", near))

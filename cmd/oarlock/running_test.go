@@ -225,7 +225,7 @@ func TestProxyConfigRows(t *testing.T) {
 func TestWithMesh(t *testing.T) {
 	for args, want := range map[string]string{
 		"ps": "oarlock ps --mesh calm-otter", "exec web -- curl --mesh x": "oarlock exec web --mesh calm-otter -- curl --mesh x", "--mesh calm-oter ps": "oarlock --mesh calm-otter ps", "ps --mesh=x": "oarlock ps --mesh=bold-lynx",
-		"status calm-oter": "oarlock status calm-otter",
+		"status calm-oter": "oarlock status calm-otter", "mtls show calm-oter --mesh calm-oter": "oarlock mtls show calm-oter --mesh calm-otter",
 	} {
 		a, _ := testApp()
 		a.args = strings.Fields(args)
