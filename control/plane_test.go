@@ -176,6 +176,7 @@ type rig struct {
 	engine *machine
 	look   chan struct{}
 	client *api.Client
+	plane  *Plane
 	opt    Options
 	stop   func()
 }
@@ -209,7 +210,7 @@ func (r *rig) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- plane.Run(ctx) }()
-	r.client = api.NewClient(r.opt.API)
+	r.client, r.plane = api.NewClient(r.opt.API), plane
 	r.stop = func() {
 		r.stop = func() {}
 		r.client.Close()
