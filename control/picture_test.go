@@ -182,6 +182,8 @@ func TestProbe(t *testing.T) {
 // TestLogs are text, whatever is in them.
 func TestLogs(t *testing.T) {
 	r, _ := shopRig(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // what is followed has no end
+	defer cancel()
 	one := 1
 	for _, c := range []struct {
 		q    api.LogQuery
@@ -190,12 +192,12 @@ func TestLogs(t *testing.T) {
 		{api.LogQuery{Tail: &one}, "three\n"}, {api.LogQuery{}, "one\ntwo\nthree\n"}, {api.LogQuery{Container: "istio-proxy", Tail: &one, Follow: true}, "<script>"},
 	} {
 		c.q.Namespace, c.q.Pod = "shop", "api-abc-1"
-		in, err := r.client.Logs(t.Context(), c.q)
+		in, err := r.client.Logs(ctx, c.q)
 		if err != nil {
 			t.Fatal(err)
 		}
 		read := io.ReadAll
-		if c.q.Follow { // it has no end
+		if c.q.Follow {
 			read = func(in io.Reader) ([]byte, error) { return bufio.NewReader(in).ReadBytes('\n') }
 		}
 		text, _ := read(in)
@@ -206,7 +208,7 @@ func TestLogs(t *testing.T) {
 	}
 	// What was there before a tap began is not its own.
 	seen := errors.New("seen")
-	err := r.client.Tap(t.Context(), api.TapQuery{}, func(l *api.LogLine) error {
+	err := r.client.Tap(ctx, api.TapQuery{}, func(l *api.LogLine) error {
 		if l.Path != "/new" {
 			t.Errorf("an old line: %+v", l)
 		}
