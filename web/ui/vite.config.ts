@@ -28,5 +28,5 @@ export default defineConfig({
     port: 5173,
     proxy: { "/api": { target: behind, changeOrigin: true, headers: { origin: behind } } },
   },
-  test: { include: ["src/**/*.test.ts"] },
+  test: { include: ["src/**/*.test.ts"], testTimeout: 60_000 }, // for machines that stall
 });
