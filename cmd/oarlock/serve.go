@@ -132,12 +132,18 @@ func runServe(a *app, cmd *cobra.Command, f *serveFlags) error {
 	if err != nil {
 		return usage(err, "")
 	}
+	var places []string // whole paths, by which a command that edits says what it wrote
 	for _, file := range a.flags.files {
 		if file == "-" {
 			return usage(errors.New("run serve: standard input cannot be watched; give a file or a directory"), "")
 		}
+		place, err := absolute(file)
+		if err != nil {
+			return err
+		}
+		places = append(places, place)
 	}
-	dir, err := yamldir.Open(a.flags.files, yamldir.Options{Dialect: d})
+	dir, err := yamldir.Open(places, yamldir.Options{Dialect: d})
 	if err != nil {
 		return unreadable(err, "")
 	}
