@@ -193,6 +193,39 @@ func (e *Edge) Weak() bool {
 	return true
 }
 
+// Call is a call that somebody says is made: a workload of itself, or a VirtualService of a gateway's workload.
+type Call struct {
+	Client    mesh.Ref // the workload
+	Host      string   // in full where the mesh has it, else as its source says it
+	Namespace string   // where a short Host is looked up: that of its source
+	Port      uint32   // 0 where neither the source nor the service says one
+	Subset    string   // of a route
+}
+
+// Calls gives the calls that the manifests declare, in the order of the edges; one that two sources declare is there twice.
+// What a Sidecar lets a workload see is none, nor is what only traffic shows; a gateway without a workload calls nothing.
+func (g *Graph) Calls() []Call {
+	at := make(map[string]*Node, len(g.Nodes))
+	for i := range g.Nodes {
+		at[g.Nodes[i].ID] = &g.Nodes[i]
+	}
+	var out []Call
+	for i := range g.Edges {
+		e := &g.Edges[i]
+		from := at[e.From]
+		if from == nil || from.Kind != NodeWorkload {
+			continue
+		}
+		_, host, _ := strings.Cut(e.To, "/")
+		for _, s := range e.Sources {
+			if s.Kind == SourceCall || s.Kind == SourceRoute {
+				out = append(out, Call{Client: from.At.Ref, Host: host, Namespace: s.At.Namespace, Port: e.Port, Subset: e.Subset})
+			}
+		}
+	}
+	return out
+}
+
 // Declared is a verdict with the names of what decided it.
 type Declared struct {
 	Verdict resolve.Verdict

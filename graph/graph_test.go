@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -205,6 +206,32 @@ func TestGatewayWorkloadIsTheCaller(t *testing.T) {
 		if e.From == stray.ID && (e.Declared != nil || !strings.Contains(e.Reason, "shop/missing is not declared")) {
 			t.Errorf("edge of an unknown gateway: %+v, want no verdict and the reason", e)
 		}
+	}
+}
+
+// TestCalls: who says that a call is made counts, and what a Sidecar shows, traffic, or a gateway that nobody is behind does not.
+func TestCalls(t *testing.T) {
+	s := shop()
+	s.VirtualServices[1].Destinations = append(s.VirtualServices[1].Destinations, mesh.RouteDestination{Host: "gone"})
+	g := Build(resolve.New(s))
+	g.Edges = append(g.Edges, Edge{From: "workload/shop/web.Deployment", To: "service/log.shop.svc.cluster.local", Port: 81, Sources: []Source{{Kind: SourceTraffic}}})
+	var got []string
+	for _, c := range g.Calls() {
+		got = append(got, fmt.Sprintf("%s %s@%s:%d %s", c.Client, c.Host, c.Namespace, c.Port, c.Subset))
+	}
+	want := []string{
+		"Deployment edge/front gone@shop:0 ",
+		"Deployment edge/front web.shop.svc.cluster.local@shop:80 ",
+		"Deployment shop/api db.example.com@shop:5432 ",
+		"Deployment shop/api nobody@shop:0 ",
+		"Deployment shop/api pay.example.org@shop:443 ",
+		"Deployment shop/old api.shop.svc.cluster.local@shop:8080 ",
+		"Deployment shop/web api.shop.svc.cluster.local@shop:8080 ", // web says it twice
+		"Deployment shop/web api.shop.svc.cluster.local@shop:8080 ",
+		"Deployment shop/web api.shop.svc.cluster.local@shop:9090 ",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("calls:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

@@ -26,7 +26,7 @@ var update = flag.Bool("update", false, "write what the cases give as what they 
 //	both.yaml    objects of both meshes
 //	before.yaml  objects of the mesh before the change alone
 //	after.yaml   likewise after it
-//	calls        declared calls, each NAMESPACE/NAME (a Deployment, or outside) HOST[:PORT][|SUBSET]
+//	calls        declared calls, each NAMESPACE/NAME (a Deployment, or outside) HOST[:PORT][|SUBSET] [NAMESPACE OF HOST]
 //	flows        traffic, each REPORTER CLIENT HOST:PORT requests=R connections=C
 //	want         the answer: counts, then one line and one sentence for each effect
 func TestCases(t *testing.T) {
@@ -85,13 +85,16 @@ func parseCalls(t *testing.T, text string) []Call {
 	var out []Call
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
-		if len(words) != 2 {
-			t.Fatalf("call %q: want CLIENT HOST[:PORT][|SUBSET]", line)
+		if len(words) == 2 {
+			words = append(words, "")
+		}
+		if len(words) != 3 {
+			t.Fatalf("call %q: want CLIENT HOST[:PORT][|SUBSET] [NAMESPACE]", line)
 		}
 		target, subset, _ := strings.Cut(words[1], "|")
 		host, port, _ := strings.Cut(target, ":")
 		n, _ := strconv.ParseUint(port, 10, 32)
-		out = append(out, Call{Client: clientOf(words[0]), Host: host, Port: uint32(n), Subset: subset})
+		out = append(out, Call{Client: clientOf(words[0]), Host: host, Namespace: words[2], Port: uint32(n), Subset: subset})
 	}
 	return out
 }

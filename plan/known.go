@@ -90,9 +90,10 @@ func (c *comparison) owners() map[mesh.Ref]mesh.Ref {
 // called gives the ports that a call means: of the mesh after the change, or else, where the service goes away with it,
 // before.
 func (c *comparison) called(call Call, client mesh.Ref) []portKey {
+	namespace := cmp.Or(call.Namespace, client.Namespace)
 	for _, r := range []*resolve.Resolver{c.after.resolver(), c.before.resolver()} {
-		found := r.Services(call.Host, client.Namespace)
-		if len(found) == 0 || !strings.Contains(call.Host, ".") && found[0].Ref.Namespace != client.Namespace {
+		found := r.Services(call.Host, namespace)
+		if len(found) == 0 || !strings.Contains(call.Host, ".") && found[0].Ref.Namespace != namespace {
 			continue // a short name never reaches into another namespace
 		}
 		var out []portKey

@@ -24,8 +24,8 @@ var kinds = []string{Breaks, Opens, Mends, Locks, Other}
 
 // Known is what is known of who calls whom; the zero Known is nothing.
 type Known struct {
-	// Calls are those that the manifests declare, of the mesh before the change or after it. Whose client or port is in
-	// neither counts for nothing.
+	// Calls are those that the manifests declare after the change: who stops to call with it loses nothing. Whose client or
+	// port is in neither mesh counts for nothing.
 	Calls []Call
 	// Observed is what traffic did, nil where nobody looked.
 	Observed *metrics.Observation
@@ -33,10 +33,11 @@ type Known struct {
 
 // Call is a call that the manifests declare.
 type Call struct {
-	Client mesh.Ref // the workload, or one of its pods; zero for callers without a sidecar
-	Host   string   // as a person types it in the client's namespace, or in full
-	Port   uint32   // 0: every port
-	Subset string   // of the DestinationRule in force, where a route names one
+	Client    mesh.Ref // the workload, or one of its pods; zero for callers without a sidecar
+	Host      string   // as a person types it in Namespace, or in full
+	Namespace string   // that of a route, which is not its gateway's; "" for the client's
+	Port      uint32   // 0: every port
+	Subset    string   // of the DestinationRule in force, where a route names one
 }
 
 // Compare says what the step from one mesh to another does. Trouble of the answer is the caller's to fill in.

@@ -292,7 +292,11 @@ func (a *API) impactOf(ctx context.Context, known *api.Impact, before, n *Now) a
 // impact compares two meshes, with what was observed of late.
 func (a *API) impact(ctx context.Context, before, after *resolve.Resolver) *api.Impact {
 	seen, trouble := a.callers(ctx)
-	out := plan.Compare(before, after, plan.Known{Calls: append(declaredCalls(before), declaredCalls(after)...), Observed: seen})
+	known := plan.Known{Observed: seen}
+	for _, c := range graph.Build(after).Calls() {
+		known.Calls = append(known.Calls, plan.Call(c))
+	}
+	out := plan.Compare(before, after, known)
 	out.Trouble = trouble
 	return out
 }
@@ -381,25 +385,4 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(d):
 	}
-}
-
-// declaredCalls are the calls that somebody is said to make: by the workload itself, or by a route.
-func declaredCalls(r *resolve.Resolver) []plan.Call {
-	g := graph.Build(r)
-	nodes := nodesOf(g)
-	var out []plan.Call
-	for i := range g.Edges {
-		e := &g.Edges[i]
-		from := nodes[e.From]
-		if e.Weak() || e.Declared == nil || from == nil {
-			continue
-		}
-		_, host, _ := strings.Cut(e.To, "/")
-		call := plan.Call{Host: host, Port: e.Port, Subset: e.Subset}
-		if from.Kind == graph.NodeWorkload {
-			call.Client = from.At.Ref
-		}
-		out = append(out, call)
-	}
-	return out
 }

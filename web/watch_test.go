@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 	"github.com/oarlock/oarlock/api"
 	"github.com/oarlock/oarlock/manifest"
 	"github.com/oarlock/oarlock/mesh"
+	"github.com/oarlock/oarlock/meshtest"
 	"github.com/oarlock/oarlock/resolve"
 )
 
@@ -28,6 +31,40 @@ func (s *slow) Coverage(string) (api.Coverage, bool)  { return api.Coverage{}, t
 func (s *slow) Have(string) (map[mesh.Ref]bool, bool) { return nil, true }
 func (s *slow) Load(files []manifest.File) (*mesh.Snapshot, []mesh.Problem) {
 	return manifest.Load(files, manifest.Options{})
+}
+
+// TestImpactOfCalls: who stops to call a service with the change that takes it away loses nothing by it, and a route that stays is
+// known to call it, also by a short name of a namespace that is not its gateway's.
+func TestImpactOfCalls(t *testing.T) {
+	const stays = `
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: front, namespace: edge}, spec: {selector: {matchLabels: {app: front}},
+  template: {metadata: {labels: {app: front}}, spec: {containers: [{name: c, image: i}]}}}}
+---
+{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: front, namespace: edge}, spec: {selector: {app: front},
+  servers: [{hosts: ["*"], port: {name: http, number: 80, protocol: HTTP}}]}}
+---
+{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: front, namespace: shop}, spec: {hosts: ["*"], gateways: [edge/front],
+  http: [{route: [{destination: {host: api}}]}]}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop%s}, spec: {selector: {matchLabels: {app: web}},
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}}
+`
+	const goes = `---
+{apiVersion: v1, kind: Service, metadata: {name: api, namespace: shop}, spec: {selector: {app: api}, ports: [{name: http, port: 80}]}}
+`
+	before := resolve.New(meshtest.Snapshot(t, fmt.Sprintf(stays, ", annotations: {oarlock.dev/calls: api}")+goes, mesh.DialectCurrent))
+	after := resolve.New(meshtest.Snapshot(t, fmt.Sprintf(stays, ""), mesh.DialectCurrent))
+	a := &API{opt: Options{Mesh: &quiet{now: &Now{}}}}
+	a.views = newViews(a)
+	var declared []string
+	for _, e := range a.impact(t.Context(), before, after).Effects {
+		if e.Declared {
+			declared = append(declared, e.Kind+" "+e.Client)
+		}
+	}
+	if want := []string{"breaks front.edge"}; !slices.Equal(declared, want) {
+		t.Errorf("known to call: %q, want %q", declared, want)
+	}
 }
 
 // TestChangeIsWrittenDownAfterTheSidecars: what a change does to edges is known at once; the entry of the audit log, for which the

@@ -82,29 +82,14 @@ func (a *app) evidence(g *api.Graph) {
 
 // knownCalls is what is known of who calls whom: what the manifests after a change declare, and what was seen.
 func knownCalls(after *resolve.Resolver, seen *api.Graph) plan.Known {
-	k := plan.Known{Calls: declaredCalls(graph.Build(after))}
+	var k plan.Known
+	for _, c := range graph.Build(after).Calls() {
+		k.Calls = append(k.Calls, plan.Call(c))
+	}
 	if seen != nil && seen.Trouble == "" {
 		k.Observed = plan.Callers(seen)
 	}
 	return k
-}
-
-// declaredCalls gives the calls that somebody says are made. What a Sidecar lets a workload see is none.
-func declaredCalls(g *graph.Graph) []plan.Call {
-	at := make(map[string]*graph.Node, len(g.Nodes))
-	for i := range g.Nodes {
-		at[g.Nodes[i].ID] = &g.Nodes[i]
-	}
-	var out []plan.Call
-	for i := range g.Edges {
-		e := &g.Edges[i]
-		from, to := at[e.From], at[e.To]
-		if e.Weak() || from == nil || to == nil || from.Kind != graph.NodeWorkload && from.Kind != graph.NodeOutside {
-			continue
-		}
-		out = append(out, plan.Call{Client: from.At.Ref, Host: hostOf(e.To), Port: e.Port, Subset: e.Subset})
-	}
-	return out
 }
 
 // hostOf gives the host in the ID of a service or egress node.
