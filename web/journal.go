@@ -46,8 +46,9 @@ type journal struct {
 	mu        sync.Mutex
 	log       *auditLog // nil: in memory alone
 	list      []*entry
+	added     uint64 // how many came into the list
 	announced []*announcement
-	replaced  map[string]time.Time // when tokens were issued of which a newer one is in the list, by name; bounded
+	replaced  map[string]uint64 // places of tokens of which a newer one is in the list, by name; bounded
 }
 
 // entry is a change with what undoing it needs.
@@ -57,6 +58,7 @@ type entry struct {
 	Steps []step `json:"steps,omitempty"`
 	// Withheld are files that changed and hold Secrets, or are too large: their text is not kept.
 	Withheld []string `json:"withheld,omitempty"`
+	place    uint64   // how many came into the list until it did
 }
 
 // step is a change of one object, as the audit log keeps it.
@@ -211,7 +213,7 @@ func (j *journal) problem() string {
 func (j *journal) replay(r *record) {
 	switch {
 	case r.Change != nil:
-		j.list = append(j.list, r.Change)
+		j.put(r.Change)
 		if len(j.list) > 2*changesKept {
 			j.trim()
 		}
@@ -224,6 +226,13 @@ func (j *journal) replay(r *record) {
 			e.Who, e.User, e.What = r.By.Who, r.By.User, r.By.What
 		}
 	}
+}
+
+// put makes a change the newest. The caller holds mu.
+func (j *journal) put(e *entry) {
+	j.added++
+	e.place = j.added
+	j.list = append(j.list, e)
 }
 
 // find gives the change of a name, nil where there is none. The caller holds mu.
@@ -269,9 +278,9 @@ func (e *entry) token() bool {
 // replace remembers where a token was that leaves the list, for whoever reads that page by page. The caller holds mu.
 func (j *journal) replace(e *entry) {
 	if j.replaced == nil || len(j.replaced) > 4*changesKept {
-		j.replaced = map[string]time.Time{}
+		j.replaced = map[string]uint64{}
 	}
-	j.replaced[e.Name] = e.At
+	j.replaced[e.Name] = e.place
 }
 
 // announce says that files were just written, and who did. Where the mesh has taken them already, the change gets its
@@ -385,7 +394,7 @@ func (j *journal) add(e *entry) error {
 	if len(e.Impact.Effects) > maxEffects {
 		e.Impact.Effects = e.Impact.Effects[:maxEffects]
 	}
-	j.list = append(j.list, e)
+	j.put(e)
 	j.trim()
 	return j.write(&record{Change: e})
 }
@@ -489,7 +498,7 @@ func (j *journal) page(before string, limit int) (out []*entry, more, known bool
 	if before != "" {
 		end = slices.IndexFunc(j.list, func(e *entry) bool { return e.Name == before })
 		if at, ok := j.replaced[before]; ok && end < 0 {
-			end = slices.IndexFunc(j.list, func(e *entry) bool { return !e.At.Before(at) }) // its workload's newest is later, and there
+			end = slices.IndexFunc(j.list, func(e *entry) bool { return e.place >= at }) // its workload's newest is later, and there
 		}
 		if end < 0 {
 			return nil, false, false

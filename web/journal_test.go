@@ -173,3 +173,24 @@ func TestTokensHideNothing(t *testing.T) {
 		t.Errorf("%d tokens are remembered", n)
 	}
 }
+
+// TestPagesAreOfTheList: a change has the time at which it was published, and comes into the list later than a token of after that. Who
+// reads on from that token when it was replaced does not see the change again.
+func TestPagesAreOfTheList(t *testing.T) {
+	j := &journal{}
+	add := func(e *entry, second int64) string {
+		e.At = time.Unix(second, 0)
+		if err := j.add(e); err != nil {
+			t.Fatal(err)
+		}
+		return e.Name
+	}
+	token := func() *entry { return &entry{Change: api.Change{What: tokenFor + "shop/web"}} }
+	older := add(entryOf(0, 1), 1)
+	last := add(token(), 3)
+	add(entryOf(1, 1), 2)
+	add(token(), 4)
+	if rest, more, known := j.page(last, 5); !known || more || len(rest) != 1 || rest[0].Name != older {
+		t.Errorf("before the token are %d changes, known %v", len(rest), known)
+	}
+}
