@@ -54,15 +54,7 @@ func (b *builder) joinWorkloads() {
 // opensGateway says whether a Gateway selects the workload, which must be nothing but a proxy for that to work.
 func (b *builder) opensGateway(f *workloadFacts) bool {
 	return slices.ContainsFunc(b.snap.Gateways, func(g *mesh.Gateway) bool {
-		if len(g.Selector) == 0 {
-			return false
-		}
-		for k, v := range g.Selector {
-			if f.Labels[k] != v {
-				return false
-			}
-		}
-		return true
+		return len(g.Selector) > 0 && mesh.Selects(g.Selector, f.Labels)
 	})
 }
 

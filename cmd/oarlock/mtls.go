@@ -183,7 +183,7 @@ func (m *mtlsChange) run(ctx context.Context) error {
 			}
 		}
 	}
-	if err := m.report(l, plan, edits, after); err != nil {
+	if err := m.report(ctx, l, plan, edits, after); err != nil {
 		return err
 	}
 	if e := m.enforced; e != nil && e.InForce < e.Total && m.app.flags.failOn.value != "never" {
@@ -306,14 +306,14 @@ func differs(a, b mesh.Precondition) string {
 }
 
 // report prints what was done, or would be.
-func (m *mtlsChange) report(l *loaded, plan *change.Plan, edits []manifest.FileEdit, after *mesh.Snapshot) error {
+func (m *mtlsChange) report(ctx context.Context, l *loaded, plan *change.Plan, edits []manifest.FileEdit, after *mesh.Snapshot) error {
 	m.notes(plan)
 	m.unlisted(edits)
 	then := &loaded{dir: l.dir, reading: l.reading, snap: after, resolver: resolve.New(after)}
 	m.conflicts(then, plan)
 	if m.printed() && !m.dryRun {
 		m.success(plan, after)
-		return m.printManifests(l, edits)
+		return m.printManifests(ctx, l, edits)
 	}
 	rules, err := change.InForce(after, m.resource)
 	if err != nil {
@@ -370,8 +370,8 @@ func (m *mtlsChange) inForce() {
 }
 
 // printManifests prints standard input as it is after the change.
-func (m *mtlsChange) printManifests(l *loaded, edits []manifest.FileEdit) error {
-	files, _, err := l.dir.Files(context.Background())
+func (m *mtlsChange) printManifests(ctx context.Context, l *loaded, edits []manifest.FileEdit) error {
+	files, _, err := l.dir.Files(ctx)
 	if err != nil {
 		return unreadable(err, "")
 	}
