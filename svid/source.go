@@ -45,7 +45,6 @@ type Source struct {
 	log    *slog.Logger
 
 	state atomic.Pointer[State] // never nil once Open has returned
-	renew chan struct{}         // "do it now", of size one
 	stop  context.CancelFunc
 	done  chan struct{}
 
@@ -73,7 +72,7 @@ type Status struct {
 func Open(ctx context.Context, obtain func(context.Context) (*Material, error), opt Options) (*Source, error) {
 	opt.Timeout = cmp.Or(opt.Timeout, DefaultTimeout)
 	opt.Skew = cmp.Or(opt.Skew, DefaultSkew)
-	s := &Source{obtain: obtain, opt: opt, log: opt.Log, renew: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{})}
+	s := &Source{obtain: obtain, opt: opt, log: opt.Log, done: make(chan struct{}), changed: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -121,14 +120,6 @@ func (s *Source) Status() Status {
 	return out
 }
 
-// Renew asks for another SVID now, as when the trust bundle is known to have changed. It does not wait for it.
-func (s *Source) Renew() {
-	select {
-	case s.renew <- struct{}{}:
-	default:
-	}
-}
-
 // GetCertificate is tls.Config.GetCertificate.
 func (s *Source) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return &s.State().cert, nil
@@ -160,7 +151,7 @@ func (s *Source) keepFresh(ctx context.Context) {
 	}
 }
 
-// wait returns true when it is due, or when somebody asks, and false when ctx ends.
+// wait returns true when it is due, and false when ctx ends.
 func (s *Source) wait(ctx context.Context, due time.Time) bool {
 	for {
 		// By either clock: the monotonic one stands still while the machine is suspended, and the wall clock may be set
@@ -174,9 +165,6 @@ func (s *Source) wait(ctx context.Context, due time.Time) bool {
 		case <-ctx.Done():
 			timer.Stop()
 			return false
-		case <-s.renew:
-			timer.Stop()
-			return true
 		case <-timer.C:
 		}
 	}

@@ -219,6 +219,13 @@ func TestRotationLosesNothing(t *testing.T) {
 	}
 }
 
+// soon is a material after which the next is asked for at once.
+func soon(m *Material) *Material {
+	out := *m
+	out.Again = 10 * time.Millisecond
+	return &out
+}
+
 // TestTicketsOfAnotherBundle: without our own handling of tickets, a session from before a change of trust would fail.
 func TestTicketsOfAnotherBundle(t *testing.T) {
 	one, two := newRogue(t), newRogue(t)
@@ -227,17 +234,16 @@ func TestTicketsOfAnotherBundle(t *testing.T) {
 	s := openSource(t, func(context.Context) (*Material, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		return m, nil
+		return soon(m), nil
 	}, Options{})
 	client, server := s.ClientConfig(spiffeid.MatchAny()), s.ServerConfig(spiffeid.MatchAny())
 	if _, cErr, sErr := shake(client, server); cErr != nil || sErr != nil {
 		t.Fatal(cErr, sErr)
 	}
+	changed := s.Changed()
 	mu.Lock()
 	m = two.material(nil)
 	mu.Unlock()
-	changed := s.Changed()
-	s.Renew()
 	<-changed
 	cs, cErr, sErr := shake(client, server)
 	if cErr != nil || sErr != nil || cs.DidResume {
@@ -249,12 +255,11 @@ func TestTicketsOfAnotherBundle(t *testing.T) {
 	if _, cErr, sErr := shake(keeps, server); cErr != nil || sErr != nil {
 		t.Fatal(cErr, sErr)
 	}
+	changed = s.Changed()
 	mu.Lock()
 	m = two.material(nil)
 	m.Roots = append(m.Roots, one.cert)
 	mu.Unlock()
-	changed = s.Changed()
-	s.Renew()
 	<-changed
 	if cs, cErr, sErr := shake(keeps, server); cErr != nil || sErr != nil || cs.DidResume {
 		t.Errorf("resumed %v, client %v, server %v", cs.DidResume, cErr, sErr)
@@ -272,7 +277,7 @@ func TestSessionsOfAnotherBundle(t *testing.T) {
 		defer mu.Unlock()
 		return m
 	}
-	s := openSource(t, func(context.Context) (*Material, error) { return current(), nil }, Options{})
+	s := openSource(t, func(context.Context) (*Material, error) { return soon(current()), nil }, Options{})
 	server := &tls.Config{ClientAuth: tls.RequestClientCert, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return &tls.Certificate{Certificate: [][]byte{current().Certificates[0].Raw}, PrivateKey: current().Key}, nil
 	}}
@@ -282,11 +287,10 @@ func TestSessionsOfAnotherBundle(t *testing.T) {
 			t.Fatalf("resumed %v, client %v, server %v", cs.DidResume, cErr, sErr)
 		}
 	}
+	changed := s.Changed()
 	mu.Lock()
 	m = two.material(nil)
 	mu.Unlock()
-	changed := s.Changed()
-	s.Renew()
 	<-changed
 	if cs, cErr, sErr := shake(client, server); cErr != nil || sErr != nil || cs.DidResume {
 		t.Errorf("resumed %v, client %v, server %v", cs.DidResume, cErr, sErr)
