@@ -181,11 +181,6 @@ func (c *Client) Probe(ctx context.Context, p Probe) (*ProbeAnswer, error) {
 	return ask[ProbeAnswer](ctx, c, http.MethodPost, "/v1/probe", p)
 }
 
-// Certificates gives those of the sidecars.
-func (c *Client) Certificates(ctx context.Context) (*Certificates, error) {
-	return ask[Certificates](ctx, c, http.MethodGet, "/v1/certificates", nil)
-}
-
 // Proxy reads what a sidecar has in force, as JSON. The reader is the caller's to close.
 func (c *Client) Proxy(ctx context.Context, namespace, pod string) (io.ReadCloser, error) {
 	return c.open(ctx, path("/v1/proxy", values("pod", namespace+"/"+pod)))
