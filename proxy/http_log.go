@@ -35,16 +35,14 @@ func (x *exchange) finish() {
 func (x *exchange) count() {
 	c := x.c
 	c.use(c.stateOrNow())
-	key := seriesKey{cluster: x.cluster, peer: c.peer, code: x.code, flags: uint64(x.flags), security: metrics.SecurityNone}
+	key := seriesKey{cluster: x.cluster, peer: c.peer, code: x.code, flags: uint64(x.flags)}
 	if c.direction == Inbound {
 		key.security = c.d.security()
 	} else {
 		key.peer = nil
 		if x.up != nil {
 			key.peer = x.up.peer
-			if x.up.up.tls != nil && x.up.up.peerID != "" {
-				key.security = metrics.SecurityMutualTLS
-			}
+			key.security = x.up.up.security()
 		}
 	}
 	x.series(key).Observe(x.now.Sub(x.start), x.body.n, x.sent)

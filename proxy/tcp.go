@@ -123,10 +123,7 @@ func (x *transfer) labels() metrics.Labels {
 	}
 	l.Reporter, l.Source, l.Destination = metrics.Source, x.proxy.opt.Self, x.upPeer
 	l.Policy, l.Port = x.cluster.config.Policy, x.original.Port()
-	l.Security = metrics.SecurityNone
-	if x.up != nil && x.up.tls != nil && x.up.peerID != "" {
-		l.Security = metrics.SecurityMutualTLS
-	}
+	l.Security = x.up.security()
 	return l
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oarlock/oarlock/accesslog"
+	"github.com/oarlock/oarlock/metrics"
 )
 
 // An upstream is one connection to an endpoint. Whoever got it from dial must close it.
@@ -22,6 +23,17 @@ type upstream struct {
 	pooled bool     // for requests
 	kind   alpnKind // of those that are pooled
 	closed bool
+}
+
+// security is how the connection is protected. Without one nothing was sent, neither in plaintext nor otherwise.
+func (u *upstream) security() metrics.Security {
+	switch {
+	case u == nil:
+		return metrics.SecurityUnknown
+	case u.tls != nil && u.peerID != "":
+		return metrics.SecurityMutualTLS
+	}
+	return metrics.SecurityNone
 }
 
 // close closes the connection and gives its place in the cluster's limits back. It may be called again.
