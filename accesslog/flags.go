@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"fmt"
 	"math/bits"
 	"strings"
 )
@@ -91,14 +90,6 @@ func (f Flags) String() string {
 	return string(f.appendNames(nil, shortName))
 }
 
-// Long gives the long names joined by commas; "-" for none.
-func (f Flags) Long() string {
-	if f == 0 {
-		return "-"
-	}
-	return string(f.appendNames(nil, longName))
-}
-
 func (f Flags) appendNames(dst []byte, which int) []byte {
 	begin := len(dst)
 	for rest := uint64(f); rest != 0; rest &= rest - 1 {
@@ -114,17 +105,8 @@ func (f Flags) appendNames(dst []byte, which int) []byte {
 	return dst
 }
 
-// ParseFlags reads short or long names joined by commas, in any order; "-" is none. An unknown name is an error, which
-// names it; the flags that are known are returned with it.
-func ParseFlags(s string) (Flags, error) {
-	f, other := splitFlags(s)
-	if other != "" {
-		return f, fmt.Errorf("parse response flags: unknown %q", other)
-	}
-	return f, nil
-}
-
-// splitFlags also gives the names that it does not know.
+// splitFlags reads short or long names joined by commas, in any order; "-" is none. It also gives the names that it does not
+// know.
 func splitFlags(s string) (f Flags, other string) {
 	if s == "-" || s == "" {
 		return 0, ""

@@ -1,18 +1,12 @@
 package accesslog
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"slices"
 	"strings"
 	"time"
 )
-
-// maxLine is the longest line that All reads, in bytes; a longer one is an error and is skipped.
-const maxLine = 1 << 20
 
 // ErrFormat is wrapped by the error for a line of which no format is known.
 var ErrFormat = errors.New("no known access log format")
@@ -137,42 +131,4 @@ func (rd *Reader) Read(line string) (Entry, error) {
 		}
 	}
 	return Entry{}, fmt.Errorf("read %.60q: %w", strings.TrimRight(line, "\r\n"), ErrFormat)
-}
-
-// All reads a stream line by line. A line that is no access log line comes as an error that wraps ErrFormat, and reading
-// goes on; empty lines are left out. An error of the stream is the last.
-func (rd *Reader) All(r io.Reader) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		in := bufio.NewReaderSize(r, maxLine)
-		for {
-			line, err := in.ReadSlice('\n')
-			if errors.Is(err, bufio.ErrBufferFull) {
-				err = skipLine(in)
-				if !yield(Entry{}, fmt.Errorf("read line: longer than %d bytes: %w", maxLine, ErrFormat)) {
-					return
-				}
-				line = nil
-			}
-			if text := string(line); strings.TrimSpace(text) != "" {
-				if !yield(rd.Read(text)) {
-					return
-				}
-			}
-			if err != nil {
-				if err != io.EOF {
-					yield(Entry{}, fmt.Errorf("read access log: %w", err))
-				}
-				return
-			}
-		}
-	}
-}
-
-// skipLine reads to the end of a line that is too long.
-func skipLine(in *bufio.Reader) error {
-	for {
-		if _, err := in.ReadSlice('\n'); !errors.Is(err, bufio.ErrBufferFull) {
-			return err
-		}
-	}
 }
