@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -423,10 +424,19 @@ func eventually(t *testing.T, what string, wrong func() error) {
 	t.Fatalf("%s: %v", what, err)
 }
 
+// dial reaches targets whose addresses are paths of unix sockets, or host:port.
+func dial(ctx context.Context, t Target) (net.Conn, error) {
+	var d net.Dialer
+	if strings.HasPrefix(t.Address, "/") {
+		return d.DialContext(ctx, "unix", t.Address)
+	}
+	return d.DialContext(ctx, "tcp", t.Address)
+}
+
 // running opens a store and runs it for the time of the test.
 func running(t *testing.T, opt Options, targets ...Target) *Store {
 	t.Helper()
-	opt.Dial = Dial
+	opt.Dial = dial
 	opt.Interval = cmp.Or(opt.Interval, live)
 	s := newStore(t, opt)
 	ended := make(chan error, 1)

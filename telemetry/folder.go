@@ -244,7 +244,7 @@ const (
 
 // Append is of storage.Appender. Buckets wait for the others of their histogram.
 func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, t int64, v float64) (storage.SeriesRef, error) {
-	if ref == passedOver || ref == 0 && !a.folder.opt.KeepAll && strings.HasPrefix(ls.Get(model.MetricNameLabel), scrapesReport) {
+	if ref == passedOver || ref == 0 && strings.HasPrefix(ls.Get(model.MetricNameLabel), scrapesReport) {
 		return passedOver, nil
 	}
 	if ref == 0 || ref&foldRef != 0 {

@@ -24,8 +24,6 @@ type Options struct {
 	MaxSeries int
 	// Path is that of the targets' page of metrics, DefaultPath if "".
 	Path string
-	// KeepAll makes the store keep every series of the targets. Without it, it keeps those that are asked for.
-	KeepAll bool
 
 	// TokenFile holds a bearer token for Connect; it is read again for each query.
 	TokenFile string

@@ -62,13 +62,10 @@ func newScraper(opt Options, to storage.Appendable) (*scraper, error) {
 // scrapeConfig writes Prometheus' configuration. Labels of the series win over those of the target; times are those of
 // this machine's clock, so that no target brings samples from the future.
 func scrapeConfig(opt Options) string {
-	keep := ""
-	if !opt.KeepAll {
-		keep = "\n  metric_relabel_configs:\n  - {source_labels: [__name__], action: keep, regex: " + strconv.Quote(strings.Join(kept, "|")) + "}"
-		// Our sidecars send no more than that then, and the same bytes as long as nothing happens; Envoy passes it over.
-		name, value, _ := strings.Cut(metrics.OnlyFlows, "=")
-		keep += "\n  params: {" + name + ": [" + value + "]}"
-	}
+	keep := "\n  metric_relabel_configs:\n  - {source_labels: [__name__], action: keep, regex: " + strconv.Quote(strings.Join(kept, "|")) + "}"
+	// Our sidecars send no more than that then, and the same bytes as long as nothing happens; Envoy passes it over.
+	name, value, _ := strings.Cut(metrics.OnlyFlows, "=")
+	keep += "\n  params: {" + name + ": [" + value + "]}"
 	interval := model.Duration(opt.Interval)
 	return fmt.Sprintf(`scrape_configs:
 - job_name: %s
@@ -196,13 +193,4 @@ func (s *scraper) health() (targets, up int, problem string) {
 			strings.TrimPrefix(wrong[names[0]], "Get "+strconv.Quote("http://")+": "))
 	}
 	return targets, up, problem
-}
-
-// Dial is an Options.Dial for targets whose addresses are paths of unix sockets, or host:port.
-func Dial(ctx context.Context, t Target) (net.Conn, error) {
-	var d net.Dialer
-	if strings.HasPrefix(t.Address, "/") || strings.HasPrefix(t.Address, "@") {
-		return d.DialContext(ctx, "unix", t.Address)
-	}
-	return d.DialContext(ctx, "tcp", t.Address)
 }

@@ -46,7 +46,7 @@ func loadSteady(t *testing.T, s *Store) time.Time {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for _, o := range []Options{{}, {Folder: t.TempDir()}, {Folder: t.TempDir(), Dial: Dial, Interval: time.Microsecond}, {Folder: "/proc/nowhere", Dial: Dial}} {
+	for _, o := range []Options{{}, {Folder: t.TempDir()}, {Folder: t.TempDir(), Dial: dial, Interval: time.Microsecond}, {Folder: "/proc/nowhere", Dial: dial}} {
 		if s, err := Open(o); err == nil {
 			s.Close()
 			t.Errorf("%+v was opened", o)
@@ -60,7 +60,7 @@ func TestFolderIsPrivateAndLocked(t *testing.T) {
 	if i, err := os.Stat(dir); err != nil || i.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", i.Mode(), err)
 	}
-	_, err := Open(Options{Folder: dir, Dial: Dial})
+	_, err := Open(Options{Folder: dir, Dial: dial})
 	if err == nil || !strings.HasPrefix(err.Error(), "open telemetry store: another process uses "+dir) {
 		t.Errorf("opened twice: %v", err)
 	}
@@ -320,7 +320,6 @@ func TestBounds(t *testing.T) {
 	}{
 		{"as much as may be", many.String(), Options{MaxSeries: 50}, 1, 50},
 		{"too many series", many.String(), Options{MaxSeries: 49}, 0, 0},
-		{"all are kept", many.String(), Options{KeepAll: true}, 1, 100},
 		{"a label too long", `istio_requests_total{source_workload="` + strings.Repeat("x", 5000) + `"} 1` + "\n", Options{}, 0, 0},
 		{"no metrics", "<html>", Options{}, 0, 0},
 		{"a time of its own", "istio_requests_total 1 99999999999999\n", Options{}, 1, 1},
