@@ -7,6 +7,3 @@ import _ "embed"
 //
 //go:embed openapi.json
 var openAPI []byte
-
-// OpenAPI gives the OpenAPI 3.0.3 document of the API in JSON, the caller's own.
-func OpenAPI() []byte { return append([]byte(nil), openAPI...) }
