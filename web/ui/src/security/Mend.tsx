@@ -3,7 +3,7 @@ import { useState } from "react";
 import { useMesh } from "../api/resource";
 import type { Edge } from "../api/types";
 import { ChangeDialog, type Wish } from "./ChangeDialog";
-import { mendable, mendOf } from "./mend";
+import { mendable, mendOf } from "./mendable";
 
 /** A button that shows what would mend the clients of an edge; nothing where that is not for the manifests to do. */
 export function Mend({ mesh, edge }: { mesh: string; edge: Edge }) {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Edge, Rule } from "../api/types";
-import { mendable, mendOf } from "./mend";
+import { mendable, mendOf } from "./mendable";
 
 const conflict = { status: "CONFLICT" } as Edge["declared"];
 const edge = { from: "workload/shop/web.Deployment", to: "service/api.bank.svc.cluster.local", port: 80, declared: conflict };
