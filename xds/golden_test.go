@@ -107,7 +107,7 @@ func render(t *testing.T, v xds.View, ty xds.Type) []byte {
 // message decodes a resource, and refuses what Envoy would refuse, at any depth.
 func message(t testing.TB, r *xds.Resource) proto.Message {
 	t.Helper()
-	m, err := r.Message()
+	m, err := r.Any.UnmarshalNew()
 	if err != nil {
 		t.Fatalf("%s: %v", r.Name, err)
 	}

@@ -59,9 +59,6 @@ type Resource struct {
 	Any     *anypb.Any
 }
 
-// Message decodes the resource.
-func (r *Resource) Message() (proto.Message, error) { return r.Any.UnmarshalNew() }
-
 // key is one for each type, name and content.
 func (r *Resource) key() string { return r.Any.TypeUrl + "\x00" + r.Name + "\x00" + r.Version }
 

@@ -67,14 +67,6 @@ func (l list) all(yield func(*Resource) bool) {
 	}
 }
 
-func (l list) size() int {
-	n := 0
-	for range l.all {
-		n++
-	}
-	return n
-}
-
 // View is everything that one node gets. It is immutable, and comparable: equal views hold the same.
 type View struct{ lists [typeCount]list }
 
@@ -83,6 +75,3 @@ func (v View) All(t Type) iter.Seq[*Resource] { return v.lists[t].all }
 
 // Find gives the resource of a name; nil where the node has none.
 func (v View) Find(t Type, name string) *Resource { return v.lists[t].find(name) }
-
-// Len says how many resources of a type the node has.
-func (v View) Len(t Type) int { return v.lists[t].size() }
