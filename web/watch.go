@@ -259,24 +259,47 @@ func (a *API) newEntry(before, n *Now, names map[string]bool) *entry {
 	}
 	edits := editsBetween(before.Files, n.Files, names)
 	e.Diffs, e.Withheld = shownDiffs(edits, before.Taken, n.Taken)
-	for _, r := range changedPolicies(before.Taken, n.Taken, names) {
+	changed := changedPolicies(before.Taken, n.Taken, names)
+	for _, r := range changed {
 		e.Objects = append(e.Objects, Ref(r))
 	}
-	e.What, e.Name = whatWords(e.Objects, edits), mesh.HumanName([]byte(manifest.Diff(edits)))
+	e.What, e.Name = whatWords(changed, edits, policies(before.Taken), policies(n.Taken)), mesh.HumanName([]byte(manifest.Diff(edits)))
 	return e
 }
 
-// whatWords says in a line what was done to files.
-func whatWords(objects []api.Ref, edits []manifest.FileEdit) string {
-	switch {
-	case len(objects) == 1:
-		return "edit " + objects[0].Kind + " " + strings.TrimPrefix(objects[0].Namespace+"/"+objects[0].Name, "/")
-	case len(objects) > 1:
-		return fmt.Sprintf("edit %d policies", len(objects))
-	case len(edits) == 1:
-		return "edit " + edits[0].Name
+// whatWords says in a line what was done to policies, of those that were there and are there, or else to files: add and remove
+// where nothing but that was done.
+func whatWords(changed []mesh.Ref, edits []manifest.FileEdit, was, is map[mesh.Ref]policy) string {
+	var before, after int // how many of them there were, and are
+	what := fmt.Sprintf("%d files", len(edits))
+	if len(edits) == 1 {
+		what = edits[0].Name
 	}
-	return fmt.Sprintf("edit %d files", len(edits))
+	for _, e := range edits {
+		before += min(1, len(e.Before))
+		after += min(1, len(e.After))
+	}
+	if len(changed) > 0 {
+		before, after, what = 0, 0, fmt.Sprintf("%d policies", len(changed))
+	}
+	if len(changed) == 1 {
+		what = string(changed[0].Kind) + " " + strings.TrimPrefix(changed[0].Namespace+"/"+changed[0].Name, "/")
+	}
+	for _, r := range changed {
+		if _, there := was[r]; there {
+			before++
+		}
+		if _, there := is[r]; there {
+			after++
+		}
+	}
+	switch 0 {
+	case before:
+		return "add " + what
+	case after:
+		return "remove " + what
+	}
+	return "edit " + what
 }
 
 // impactOf is the impact that was computed before the change, or else what can be said now.
