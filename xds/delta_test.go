@@ -21,6 +21,9 @@ type differ struct {
 	have   map[string]map[string]string // versions
 	asked  map[string][]string
 	order  []string
+
+	holds bool // answers nothing, and asks for nothing by itself
+	held  []*discoveryv3.DeltaDiscoveryRequest
 }
 
 func newDiffer(t testing.TB, conn *grpc.ClientConn, pod string, before *differ) *differ {
@@ -71,9 +74,24 @@ func (c *differ) next() error {
 		words = append(words, "-"+n)
 	}
 	c.order = append(c.order, strings.Join(words, " "))
-	c.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: url, ResponseNonce: r.Nonce})
+	ack := &discoveryv3.DeltaDiscoveryRequest{TypeUrl: url, ResponseNonce: r.Nonce}
+	if c.holds {
+		c.held = append(c.held, ack)
+		return nil
+	}
+	c.send(ack)
 	c.follow()
 	return nil
+}
+
+// answer acknowledges what it held.
+func (c *differ) answer() {
+	c.holds = false
+	for _, ack := range c.held {
+		c.send(ack)
+	}
+	c.held = nil
+	c.follow()
 }
 
 // follow asks for what clusters and listeners name, and for nothing else any more.
@@ -147,6 +165,26 @@ func TestDifferences(t *testing.T) {
 	if i, k := strings.Index(got, "-0.0.0.0_81"), strings.Index(got, "CDS -"); i < 0 || k < i {
 		t.Errorf("the listener goes at %d, the cluster at %d:\n%s", i, k, got)
 	}
+}
+
+// TestAnswersLate: a client that answers clusters and listeners when it has what they name gets that, whatever changes meanwhile.
+func TestAnswersLate(t *testing.T) {
+	s := xds.NewServer(xds.Options{})
+	c := newDiffer(t, serve(t, s), "api-1", nil)
+	c.holds = true
+	s.Set(town(t, ""))
+	c.until("clusters and listeners", func() bool { return c.has(xds.Clusters, webCluster) && c.has(xds.Listeners, "virtualInbound") })
+	next := town(t, strictAPI+third)
+	s.Set(next) // another cluster, listener and route
+	c.follow()
+	c.until("what they name", func() bool { return c.has(xds.Endpoints, webCluster) && c.has(xds.Routes, "80") })
+	if c.has(xds.Clusters, thirdCluster) || c.has(xds.Routes, "81") {
+		t.Errorf("a second response before the first is answered: %q", c.order)
+	}
+	c.answer()
+	c.until("what came meanwhile", func() bool { return c.has(xds.Routes, "81") && c.has(xds.Endpoints, thirdCluster) })
+	go c.run()
+	wait(t, s, next.Snapshot().Version, 1)
 }
 
 // TestComeBack: a client that was cut off brings its versions along and gets what is new alone.

@@ -29,7 +29,7 @@ type stream struct {
 	wake   chan struct{} // has one place: several changes are one
 	subs   [typeCount]subscription
 	nonces uint64
-	pushed uint64 // number of the version that the last response came from
+	pushed aim // that the last response came from
 
 	// Guarded by server.mu.
 	id             nodeID
@@ -141,7 +141,7 @@ func (st *stream) answered(kind Type, r *request) {
 	sub.refused, sub.bad = true, sub.told
 	sub.barred, sub.flying = append(sub.barred, sub.flying...), nil
 	s.mu.Lock()
-	st.refused, st.refusedAt = why, st.pushed
+	st.refused, st.refusedAt = why, st.pushed.seq
 	s.tell()
 	s.mu.Unlock()
 	s.log.Warn("node refuses", "node", st.id.text, "reason", why)
@@ -169,10 +169,19 @@ func (st *stream) step() error {
 	if c := st.caller; c != nil && c.ServiceAccount != "" && c.ServiceAccount != to.account {
 		return status.Errorf(codes.PermissionDenied, "%s/%s may not ask for a pod of %s", c.Namespace, c.ServiceAccount, to.account)
 	}
+	var late bool
 	for _, kind := range Types() {
-		if blocked, err := st.advance(kind, to); blocked || err != nil {
+		blocked, err := st.advance(kind, to)
+		if err != nil {
 			return err
 		}
+		if blocked {
+			// The client may not answer before it has what it asks for besides: it gets the rest of what it was sent last.
+			late, to = true, st.pushed
+		}
+	}
+	if late {
+		return nil
 	}
 	for i := range st.subs {
 		if sub := &st.subs[i]; sub.active && (sub.waiting || sub.refused) {
@@ -236,7 +245,7 @@ func (st *stream) advance(kind Type, to aim) (blocked bool, err error) {
 	}
 	sub.flying = append(sub.flying, r.removed...)
 	sub.told, sub.fresh, sub.pending, sub.have = l, false, nil, nil
-	return false, st.send(sub, r, to.seq)
+	return false, st.send(sub, r, to)
 }
 
 // takeAway tells the client what it no longer needs.
@@ -253,12 +262,12 @@ func (st *stream) takeAway(kind Type, to aim) error {
 	} else {
 		r.send = sub.all(l)
 	}
-	return st.send(sub, r, to.seq)
+	return st.send(sub, r, to)
 }
 
-func (st *stream) send(sub *subscription, r *response, seq uint64) error {
+func (st *stream) send(sub *subscription, r *response, from aim) error {
 	st.nonces++
-	st.pushed = seq
+	st.pushed = from
 	r.nonce = strconv.FormatUint(st.nonces, 10)
 	sub.nonce, sub.waiting = r.nonce, true
 	st.server.mu.Lock()

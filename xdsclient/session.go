@@ -15,7 +15,7 @@ import (
 //
 // A response that cannot be translated is refused at once, and the rest of the configuration goes on without it. The others
 // wait until the endpoints and routes that they name are there; then all is applied, and they are acknowledged. So an ACK
-// says that the response is in force.
+// says that the response is in force, or, of endpoints and routes, will be with what is not acknowledged yet.
 type session struct {
 	client *Client
 	link   link
@@ -342,15 +342,33 @@ func (s *session) missing() string {
 // settle applies what is complete, else waits, but not for ever. Nothing is applied before there were clusters and listeners.
 func (s *session) settle() error {
 	if !s.client.accepted[kindCluster] || !s.client.accepted[kindListener] {
-		return nil
+		return s.acceptNamed()
 	}
 	if first := s.missing(); first != "" {
 		if s.failures == 0 && !s.client.waiting(first) {
 			s.deadline.Reset(s.client.options.FetchTimeout)
 		}
-		return nil
+		return s.acceptNamed()
 	}
 	return s.apply()
+}
+
+// acceptNamed acknowledges the endpoints and routes that came while others are missing. A server that has one response of a type
+// under way at a time could not send the rest. They come into force with what names them, whose answers are held.
+func (s *session) acceptNamed() error {
+	var held []*update
+	for _, u := range s.pending {
+		if u.kind.wildcard() {
+			held = append(held, u)
+			continue
+		}
+		s.client.version[u.kind] = u.version
+		if err := s.answer(u, nil); err != nil {
+			return err
+		}
+	}
+	s.pending = held
+	return nil
 }
 
 // expire gives up waiting: what is not there by now is absent. Or it tries again what the sink refused.
