@@ -78,3 +78,29 @@ func probers(p api.Pod, all []sample) []string {
 	slices.Sort(out)
 	return out
 }
+
+// TestTLSToPlaintext: a client starts mTLS and the server's policy turned it off. Nothing gets through, and both ends say why; nobody
+// is taken for a caller in plaintext.
+func TestTLSToPlaintext(t *testing.T) {
+	m := up(t, "backyards-current")
+	m.synced()
+	m.write("rule.yaml", "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: bookings, namespace: backyards-demo}\nspec: {host: bookings, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}\n")
+	m.do("mtls", "disable", "backyards-demo/bookings", "--yes")
+	c := m.plane()
+	m.eventually("the edge is broken, and no call gets through", func() (string, bool) {
+		locks, g := m.locks(c)
+		for _, e := range g.Edges {
+			if e.Lock == "broken" {
+				return e.Reason, locks["broken"] == 1 && locks["open"] == 0 && len(g.Edges) == 7 && e.From == "workload/backyards-demo/frontpage-v1.Deployment" &&
+					e.Observed.Requests == 0 && strings.HasPrefix(e.Reason, "frontpage-v1 starts TLS and bookings answers in plaintext: handshakes fail (tls-to-plaintext)") &&
+					!strings.Contains(e.Reason, "get through")
+			}
+		}
+		return fmt.Sprint(locks), false
+	})
+	for _, p := range []api.Pod{m.pod("backyards-demo", "frontpage"), m.pod("backyards-demo", "bookings")} {
+		if n := sum(m.scrape(p), "oarlock_handshake_failures_total", map[string]string{"cause": "tls-to-plaintext"}); n == 0 {
+			t.Errorf("%s counts no such handshake", p.Name)
+		}
+	}
+}

@@ -22,7 +22,8 @@ const (
 	// CausePlaintextToTLS: bytes that are no TLS came to a port that wants TLS. A source sees it as a connection that the
 	// server ends without an answer, which is CauseReset or CauseClosed there.
 	CausePlaintextToTLS = "plaintext-to-tls"
-	// CauseTLSToPlaintext: TLS was offered and the other side answered with something else.
+	// CauseTLSToPlaintext: TLS was offered and the other side answered with something else. A server sees it where it takes
+	// HTTP in plaintext.
 	CauseTLSToPlaintext = "tls-to-plaintext"
 	// CauseNoClientCertificate: the server requires a certificate and the client presents none.
 	CauseNoClientCertificate = "no-client-certificate"

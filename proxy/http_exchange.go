@@ -37,6 +37,7 @@ type exchange struct {
 	wrote    bool // something went out in this attempt
 	tunnel   bool // an upgrade was asked for and may be granted
 	counted  bool // requestStart
+	hello    bool // it is no request: the client offers TLS
 
 	start, now time.Time
 	respAt     time.Time // of the response's head
@@ -111,6 +112,7 @@ func (x *exchange) serve() {
 		x.c.serveHTTP2()
 		return
 	case bad != nil:
+		x.hello = x.offersTLS()
 		x.refuse(bad)
 	default:
 		x.handle()
@@ -154,6 +156,12 @@ var http2Preface = []byte("PRI * HTTP/2.0\r\n")
 // preface says whether what came is no request but the beginning of HTTP/2.
 func (x *exchange) preface() bool {
 	return bytes.HasPrefix(x.c.in.buf[:x.c.in.w], http2Preface)
+}
+
+// offersTLS says whether what came to a server in plaintext is no request but the beginning of a handshake.
+func (x *exchange) offersTLS() bool {
+	const handshake, major = 0x16, 3
+	return x.c.direction == Inbound && x.c.d.tls == nil && bytes.HasPrefix(x.c.in.buf[:x.c.in.w], []byte{handshake, major})
 }
 
 // handle answers a request whose head was read.

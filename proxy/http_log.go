@@ -34,6 +34,11 @@ func (x *exchange) finish() {
 // count adds the exchange to its series.
 func (x *exchange) count() {
 	c := x.c
+	if x.hello {
+		d := c.d
+		c.proxy.countFailure(failure{reporter: metrics.Destination, source: d.peer, cause: metrics.CauseTLSToPlaintext, policy: d.chain.Policy, original: d.original})
+		return
+	}
 	c.use(c.stateOrNow())
 	key := seriesKey{cluster: x.cluster, peer: c.peer, code: x.code, flags: uint64(x.flags)}
 	if c.direction == Inbound {
