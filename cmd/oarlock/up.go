@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,7 +131,14 @@ func (u *upRun) run(ctx context.Context) error {
 		return err
 	}
 	if m == nil {
-		if m, err = u.start(ctx); err != nil {
+		m, err = u.start(ctx)
+		if errors.Is(err, fs.ErrExist) { // of two that came at the same moment this was the second
+			begun := err
+			if m, err = u.find(ctx); m == nil {
+				err = cmp.Or(err, begun)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
