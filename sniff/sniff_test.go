@@ -300,12 +300,12 @@ func TestDeadlines(t *testing.T) {
 func TestNoLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
+		defer client.Close() // a pipe whose other end is closed takes no deadline
 		go func() {
 			time.Sleep(24 * time.Hour)
 			io.WriteString(client, "GE")
 			time.Sleep(24 * time.Hour)
 			io.WriteString(client, "T / HTTP/1.1\r\n")
-			client.Close()
 		}()
 		r, err := NewConn(server).Sniff(Limits{Rest: -1})
 		if err != nil || r.Protocol != HTTP1 {
