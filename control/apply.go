@@ -37,6 +37,12 @@ func (p *Plane) feed(ctx context.Context) {
 	pause := firstPause
 	p.wakeFeed()
 	_, bundleChanged := p.authority.Bundle()
+	keep := func() {
+		if err := p.keep(&last); err != nil {
+			p.log.Warn("manifests that were taken cannot be kept for a restart", "error", err)
+		}
+	}
+	defer keep() // what was taken last may be newer
 	for {
 		timer := time.NewTimer(p.untilRenewal())
 		select {
@@ -50,9 +56,7 @@ func (p *Plane) feed(ctx context.Context) {
 		timer.Stop()
 		_, bundleChanged = p.authority.Bundle() // what changes from here on is given later
 		p.LetPass(ctx)
-		if err := p.keep(&last); err != nil {
-			p.log.Warn("manifests that were taken cannot be kept for a restart", "error", err)
-		}
+		keep()
 		if err := p.feedOnce(ctx, &last); err != nil && ctx.Err() == nil {
 			p.log.Warn("engine does not take the snapshot", "error", err)
 			sleep(ctx, pause)
